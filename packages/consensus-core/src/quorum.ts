@@ -1,0 +1,23 @@
+import type { Configuration, Member, PeerId } from './types.ts'
+
+/**
+ * A set is a quorum when it has more than half of the weight in more than half of the groups; groups without weight are left out. With one group
+ * and weights of 1 that is a plain majority. Any two quorums share a voter.
+ * Source: ZooKeeper's hierarchical quorums.
+ */
+export function isQuorum(configuration: Configuration, has: (member: Member) => boolean): boolean {
+  const total = new Map<number, number>()
+  const held = new Map<number, number>()
+  for (const member of configuration.members) {
+    if (member.role !== 'voter' || member.weight === 0) continue
+    total.set(member.group, (total.get(member.group) ?? 0) + member.weight)
+    if (has(member)) held.set(member.group, (held.get(member.group) ?? 0) + member.weight)
+  }
+  let groupsHeld = 0
+  for (const [group, weight] of held) if (weight * 2 > total.get(group)!) groupsHeld++
+  return groupsHeld * 2 > total.size
+}
+
+export function memberOf(configuration: Configuration, id: PeerId): Member | undefined {
+  return configuration.members.find((member) => member.id === id)
+}

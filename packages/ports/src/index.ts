@@ -1,0 +1,37 @@
+export {
+  AntiphonError,
+  type AntiphonErrorOptions,
+  type Attempt,
+  type Checksum,
+  type Configuration,
+  corrupt,
+  counterOf,
+  type EnsembleId,
+  type EpochEnd,
+  epochOf,
+  type Epochs,
+  type ErrorCode,
+  formatZxid,
+  type Founding,
+  invalidArgument,
+  isZxid,
+  type Lane,
+  type Member,
+  type Millis,
+  type Outcome,
+  type PeerId,
+  peerId,
+  type Run,
+  type SnapshotMeta,
+  type StoredLog,
+  type StoredState,
+  type StoreId,
+  type Write,
+  ZERO,
+  type Zxid,
+  zxidOf,
+} from '@antiphon/consensus-core'
+export * from './host.ts'
+export * from './log-store.ts'
+export * from './state-machine.ts'
+export * from './transport.ts'
