@@ -39,7 +39,7 @@ export function tool(name: string, args: readonly string[], options: Parameters<
 }
 
 /** No telemetry and no news of releases: neither belongs into a build. */
-const QUIET = { TURBO_TELEMETRY_DISABLED: '1', TURBO_NO_UPDATE_NOTIFIER: '1', DO_NOT_TRACK: '1', NO_UPDATE_NOTIFIER: '1', FORCE_COLOR: '0' }
+const QUIET = { TURBO_TELEMETRY_DISABLED: '1', TURBO_NO_UPDATE_NOTIFIER: '1', DO_NOT_TRACK: '1', NO_UPDATE_NOTIFIER: '1', NO_COLOR: '1' }
 
 /** Tasks of the packages, in the order of their dependencies; results that nothing has touched come from turbo's cache. */
 export function turbo(task: string): Promise<Ran> {
