@@ -1,0 +1,93 @@
+import { formatZxid, type PeerId, type Zxid } from '@antiphon/ports'
+import type { KeyedChange } from './machine.ts'
+import { hashText } from './trace.ts'
+import { Violation } from './violation.ts'
+
+interface LedgerEntry {
+  readonly zxid: Zxid
+  readonly hash: number
+  readonly digest: number
+  readonly time: number
+  readonly id: number
+}
+
+/**
+ * The one order, as the first member to apply each change showed it; every other member must show the same. Everything that a machine applies or restores passes through here.
+ */
+export class Ledger {
+  readonly #entries: LedgerEntry[] = []
+  readonly #placeOf = new Map<Zxid, number>()
+  readonly #placeOfId = new Map<number, number>()
+  readonly #numbers = new Map<number, number>()
+  /** How many entries each member's machine holds. */
+  readonly #held = new Map<PeerId, number>()
+  readonly #report: (violation: Violation) => void
+
+  constructor(report: (violation: Violation) => void) {
+    this.#report = report
+  }
+
+  get length(): number {
+    return this.#entries.length
+  }
+
+  /** Where request `id` stands; undefined when it was never applied. */
+  zxidOf(id: number): Zxid | undefined {
+    const place = this.#placeOfId.get(id)
+    return place === undefined ? undefined : this.#entries[place]!.zxid
+  }
+
+  /** Ids in the one order. */
+  ids(): readonly number[] {
+    return this.#entries.map((entry) => entry.id)
+  }
+
+  /** How many changes `member`'s machine holds. */
+  held(member: PeerId): number {
+    return this.#held.get(member) ?? 0
+  }
+
+  /** A new incarnation: its machine is empty. */
+  booted(member: PeerId): void {
+    this.#held.set(member, 0)
+  }
+
+  applied(member: PeerId, zxid: Zxid, time: number, change: KeyedChange, digest: number): void {
+    const { kind, id, key, version, amount, value } = change
+    const hash = hashText(`${kind} ${id} ${key} ${version} ${amount} ${value}`)
+    const place = this.held(member)
+    const known = this.#entries[place]
+    this.#held.set(member, place + 1)
+    if (known === undefined) this.#append(member, zxid, time, change, hash, digest)
+    else if (known.zxid !== zxid) this.#fail('agreement', `member ${member} applies ${formatZxid(zxid)} where others applied ${formatZxid(known.zxid)}`)
+    else if (known.hash !== hash || known.time !== time) this.#fail('agreement', `member ${member} applies request ${id} at ${formatZxid(zxid)}, others request ${known.id}`)
+    else if (known.digest !== digest) this.#fail('digest', `member ${member} has another state at ${formatZxid(zxid)}`)
+  }
+
+  restored(member: PeerId, zxid: Zxid, digest: number): void {
+    let place = this.#entries.length
+    while (place > 0 && this.#entries[place - 1]!.zxid > zxid) place--
+    const expected = place === 0 ? 0 : this.#entries[place - 1]!.digest
+    if (place < this.held(member)) this.#fail('integrity', `member ${member} restores ${formatZxid(zxid)}, below what it had applied`)
+    if (digest !== expected) this.#fail('digest', `member ${member} has another state after restoring ${formatZxid(zxid)}`)
+    this.#held.set(member, place)
+  }
+
+  #append(member: PeerId, zxid: Zxid, time: number, change: KeyedChange, hash: number, digest: number): void {
+    const last = this.#entries.at(-1)
+    if (last !== undefined && zxid <= last.zxid) this.#fail('agreement', `member ${member} applies ${formatZxid(zxid)} behind ${formatZxid(last.zxid)}`)
+    if (last !== undefined && time < last.time) this.#fail('time', `the entry ${formatZxid(zxid)} is ${last.time - time} ms older than its predecessor`)
+    const earlier = this.#placeOfId.get(change.id)
+    if (earlier !== undefined) this.#fail('integrity', `request ${change.id} stands at ${formatZxid(this.#entries[earlier]!.zxid)} and again at ${formatZxid(zxid)}`)
+    const number = this.#numbers.get(change.origin) ?? 0
+    if (change.number <= number) this.#fail('origin-order', `request ${change.number} of origin ${change.origin} comes behind its request ${number}`)
+    this.#numbers.set(change.origin, change.number)
+    this.#placeOf.set(zxid, this.#entries.length)
+    this.#placeOfId.set(change.id, this.#entries.length)
+    this.#entries.push({ zxid, hash, digest, time, id: change.id })
+  }
+
+  #fail(invariant: Violation['invariant'], message: string): void {
+    this.#report(new Violation(invariant, message))
+  }
+}

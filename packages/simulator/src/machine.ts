@@ -1,0 +1,220 @@
+import { AntiphonError, type CommittedBatch, type PrimaryContext, type StateMachine, type Zxid, ZERO } from '@antiphon/ports'
+import { hashText } from './trace.ts'
+
+/** What a client asks for. `id` is unique in the run; `origin` and `number` say which incarnation asked, and in which order it did. */
+export interface KeyedRequest {
+  readonly kind: 'set' | 'swap' | 'append' | 'add'
+  readonly id: number
+  readonly origin: number
+  readonly number: number
+  readonly key: string
+  /** Of a swap: the expected value, or null for an absent key. */
+  readonly expected: string | null
+  /** A value, an item, or an amount. */
+  readonly value: string
+  /** Fills the request up, so that large ones happen. */
+  readonly padding: number
+}
+
+export interface KeyedResult {
+  readonly zxid: Zxid
+  /** Behind the change: how many items, or the sum; null for a register. */
+  readonly amount: number | null
+}
+
+/** One key's value. Immutable but for `items`, which only grows: `length` says how much of it belongs to this value. */
+export interface KeyedValue {
+  /** Changes so far. */
+  readonly version: number
+  readonly text: string
+  readonly amount: number
+  readonly items: string[] | null
+}
+
+export interface MachineObserver {
+  applied(zxid: Zxid, time: number, change: KeyedChange, digest: number): void
+  restored(zxid: Zxid, digest: number): void
+}
+
+export interface KeyedChange extends Omit<KeyedRequest, 'expected' | 'padding'> {
+  readonly version: number
+  readonly amount: number
+}
+
+const encoder = new TextEncoder()
+const decoder = new TextDecoder()
+const NONE: KeyedValue = { version: 0, text: '', amount: 0, items: null }
+const LINES_A_CHUNK = 8
+
+/**
+ * The simulation's machine: registers, counters and lists under keys. A change carries the value's next version as the primary computed it, so that `apply` notices at once when a primary
+ * computed against anything but the state that its change meets.
+ */
+export class KeyedMachine implements StateMachine<KeyedRequest, KeyedResult> {
+  readonly name = 'keyed'
+  readonly version = 1
+  readonly #observer: MachineObserver
+  #values = new Map<string, KeyedValue>()
+  #speculation = new Map<string, { version: number; amount: number; text: string }>()
+  #undo: { key: string; before: { version: number; amount: number; text: string } | undefined } | null = null
+  #applied: Zxid = ZERO
+  #digest = 0
+
+  constructor(observer: MachineObserver) {
+    this.#observer = observer
+  }
+
+  /** The last change that was applied (or restored). */
+  get applied(): Zxid {
+    return this.#applied
+  }
+
+  read(key: string): KeyedValue {
+    return this.#values.get(key) ?? NONE
+  }
+
+  keys(): string[] {
+    return [...this.#values.keys()].sort()
+  }
+
+  encodeRequest(request: KeyedRequest): Uint8Array {
+    const { kind, id, origin, number, key, expected, value, padding } = request
+    return encoder.encode(`${kind} ${id} ${origin} ${number} ${key} ${expected === null ? '-' : `=${expected}`} ${value} ${'.'.repeat(padding)}`)
+  }
+
+  decodeRequest(bytes: Uint8Array): KeyedRequest {
+    const [kind, id, origin, number, key, expected, value, padding] = decoder.decode(bytes).split(' ') as [KeyedRequest['kind'], string, string, string, string, string, string, string]
+    return { kind, id: Number(id), origin: Number(origin), number: Number(number), key, expected: expected === '-' ? null : expected.slice(1), value, padding: padding.length }
+  }
+
+  encodeResult(result: KeyedResult): Uint8Array {
+    return encoder.encode(JSON.stringify(result))
+  }
+
+  decodeResult(bytes: Uint8Array): KeyedResult {
+    return JSON.parse(decoder.decode(bytes)) as KeyedResult
+  }
+
+  prepare(bytes: Uint8Array, _context: PrimaryContext): Uint8Array {
+    const { kind, id, origin, number, key, expected, value, padding } = this.decodeRequest(bytes)
+    const before = this.#speculation.get(key) ?? this.read(key)
+    if (kind === 'swap' && (before.version === 0 ? null : before.text) !== expected) {
+      throw new AntiphonError('REFUSED', `${key} is not as expected`, { remedy: 'Read it again.', refusal: 'MISMATCH' })
+    }
+    const amount = kind === 'add' ? before.amount + Number(value) : kind === 'append' ? before.amount + 1 : 0
+    const after = { version: before.version + 1, amount, text: kind === 'set' || kind === 'swap' ? value : '' }
+    this.#undo = { key, before: this.#speculation.get(key) }
+    this.#speculation.set(key, after)
+    return encoder.encode(`${kind} ${id} ${origin} ${number} ${key} ${after.version} ${amount} ${value} ${'.'.repeat(padding)}`)
+  }
+
+  unprepare(): void {
+    if (this.#undo === null) throw new Error('nothing to take back')
+    const { key, before } = this.#undo
+    if (before === undefined) this.#speculation.delete(key)
+    else this.#speculation.set(key, before)
+    this.#undo = null
+  }
+
+  leading(): void {
+    this.#forget()
+  }
+
+  abandon(): void {
+    this.#forget()
+  }
+
+  apply(batch: CommittedBatch): readonly KeyedResult[] {
+    const results: KeyedResult[] = []
+    for (let i = 0; i < batch.length; i++) {
+      const change = decodeChange(decoder.decode(batch.change(i)))
+      const zxid = batch.zxid(i)
+      this.#change(change, zxid)
+      this.#observer.applied(zxid, batch.time(i), change, this.#digest >>> 0)
+      results.push({ zxid, amount: change.kind === 'add' || change.kind === 'append' ? change.amount : null })
+    }
+    return results
+  }
+
+  snapshot(): Iterable<Uint8Array> {
+    return serialise(this.#applied, [...this.#values])
+  }
+
+  async restore(zxid: Zxid, chunks: AsyncIterable<Uint8Array>): Promise<void> {
+    let text = ''
+    for await (const chunk of chunks) text += decoder.decode(chunk)
+    const [head, ...lines] = text.split('\n')
+    const values = new Map<string, KeyedValue>()
+    let digest = 0
+    for (const line of lines) {
+      if (line === '') continue
+      const [key, version, amount, value, items] = line.split(' ') as [string, string, string, string, string]
+      const restored = { version: Number(version), text: value, amount: Number(amount), items: items === '-' ? null : items.split(',') }
+      values.set(key, restored)
+      digest ^= contribution(key, restored)
+    }
+    if (Number(head) > zxid) throw new Error(`a snapshot at ${zxid} holds what was applied at ${head}`)
+    this.#values = values
+    this.#applied = Number(head) as Zxid
+    this.#digest = digest
+    this.#forget()
+    this.#observer.restored(zxid, digest >>> 0)
+  }
+
+  digest(): bigint {
+    return BigInt(this.#digest >>> 0)
+  }
+
+  #change(change: KeyedChange, zxid: Zxid): void {
+    const { key, kind, value } = change
+    const before = this.read(key)
+    const amount = kind === 'add' ? before.amount + Number(value) : kind === 'append' ? before.amount + 1 : 0
+    if (change.version !== before.version + 1 || change.amount !== amount) {
+      throw new Error(`request ${change.id} was computed for version ${change.version} of ${key} with ${change.amount}, and meets version ${before.version} with ${before.amount}`)
+    }
+    let items = before.items
+    if (kind === 'append') {
+      items ??= []
+      items.push(value)
+    }
+    const after: KeyedValue = { version: change.version, text: kind === 'set' || kind === 'swap' ? value : '', amount, items }
+    this.#digest ^= (before.version === 0 ? 0 : contribution(key, before)) ^ contribution(key, after)
+    this.#values.set(key, after)
+    this.#applied = zxid
+  }
+
+  #forget(): void {
+    this.#speculation = new Map()
+    this.#undo = null
+  }
+}
+
+/** The items that belong to a list's value. */
+export function itemsOf(value: KeyedValue): readonly string[] {
+  return value.items === null ? [] : value.items.slice(0, value.amount)
+}
+
+function decodeChange(text: string): KeyedChange {
+  const [kind, id, origin, number, key, version, amount, value] = text.split(' ') as [KeyedChange['kind'], string, string, string, string, string, string, string]
+  return { kind, id: Number(id), origin: Number(origin), number: Number(number), key, version: Number(version), amount: Number(amount), value }
+}
+
+/** A list's items enter by the last one: every predecessor was compared when it was the last. */
+function contribution(key: string, value: KeyedValue): number {
+  const last = value.items === null ? value.text : value.items[value.amount - 1]!
+  return hashText(`${key} ${value.version} ${value.amount} ${last}`)
+}
+
+function* serialise(applied: Zxid, values: readonly (readonly [string, KeyedValue])[]): Iterable<Uint8Array> {
+  let text = `${applied}\n`
+  let lines = 0
+  for (const [key, value] of values) {
+    const items = value.items === null ? '-' : value.items.slice(0, value.amount).join(',')
+    text += `${key} ${value.version} ${value.amount} ${value.text} ${items}\n`
+    if (++lines % LINES_A_CHUNK === 0) {
+      yield encoder.encode(text)
+      text = ''
+    }
+  }
+  yield encoder.encode(text)
+}

@@ -1,0 +1,131 @@
+import type { ClockSkew } from './clock.ts'
+import { calm, type NetworkConditions } from './network.ts'
+import type { SeededRandom } from './random.ts'
+
+export type FaultKind =
+  | 'crash' // a process dies and comes back; what was not flushed is lost in part
+  | 'crash-in-write' // the same in the middle of what a store does
+  | 'crash-many' // several at once, all of them included
+  | 'restart' // an orderly close and start
+  | 'sever' // a connection breaks
+  | 'flap' // one breaks again and again
+  | 'partition' // two groups that do not hear each other
+  | 'isolate' // one member, the leader by preference, hears nobody
+  | 'one-way' // a direction between two members, or everything that one member says
+  | 'bridge' // two groups that share one member
+  | 'pause' // an event loop stands still
+  | 'slow-disk' // flushes take long
+  | 'slow-network' // everything takes longer
+  | 'clock-jump' // somebody sets a wall clock
+
+export interface DiskConditions {
+  flushLow: number
+  flushHigh: number
+  /** How often a flush takes up to `slowMs`. */
+  slowChance: number
+  slowMs: number
+}
+
+export interface FaultPlan {
+  readonly kind: FaultKind
+  /** Mean virtual milliseconds from one to the next. */
+  readonly everyMs: number
+  /** Longest duration of its effect. */
+  readonly lastsMs: number
+}
+
+/** Everything that a seed decides before the run begins. */
+export interface Profile {
+  readonly voters: number
+  readonly observers: number
+  readonly clients: number
+  /** Calls that the clients make together. */
+  readonly requests: number
+  /** Mean pause between two calls of a client. */
+  readonly thinkMs: number
+  readonly timeoutMs: number
+  /** Calls that a client makes without waiting for the answers. */
+  readonly burst: number
+  readonly readShare: number
+  readonly keys: number
+  /** Largest filling of a request, bytes. */
+  readonly paddingMax: number
+  readonly tickMs: number
+  readonly syncLimitTicks: number
+  readonly initLimitTicks: number
+  readonly snapshotEveryEntries: number
+  readonly windowBytes: number
+  readonly recentBytes: number
+  readonly segmentBytes: number
+  readonly network: NetworkConditions
+  readonly disk: DiskConditions
+  readonly skews: readonly ClockSkew[]
+  readonly faults: readonly FaultPlan[]
+  /** The faults end then, whatever is left to ask. */
+  readonly troubleMsMax: number
+}
+
+export type ProfileName = 'small' | 'swarm'
+
+const FAULTS: readonly FaultKind[] = ['crash', 'crash-in-write', 'crash-many', 'restart', 'sever', 'flap', 'partition', 'isolate', 'one-way', 'bridge', 'pause', 'slow-disk', 'slow-network', 'clock-jump']
+
+/** `small`: three voters, 200 requests, at most 60 virtual seconds. `swarm`: the seed draws the ensemble too. Each seed draws its own selection of faults: one that has few kinds shows other bugs than one that has all. */
+export function drawProfile(name: ProfileName, random: SeededRandom): Profile {
+  const small = name === 'small'
+  const voters = small ? 3 : random.pick([1, 3, 3, 3, 5, 5])
+  const observers = small ? 0 : random.pick([0, 0, 0, 1, 2])
+  const network = drawNetwork(random)
+  const disk: DiskConditions = { flushLow: 0.1, flushHigh: random.pick([0.5, 3, 3, 20]), slowChance: random.pick([0, 0, 0.01, 0.05]), slowMs: random.pick([100, 600]) }
+  const timerSlackMs = random.pick([0, 1, 10])
+  const skewed = random.chance(0.5)
+  return {
+    voters,
+    observers,
+    clients: random.between(1, 6),
+    requests: 200,
+    thinkMs: random.pick([10, 50, 150]),
+    timeoutMs: random.pick([300, 1000, 3000]),
+    burst: random.pick([1, 1, 4, 12]),
+    readShare: random.pick([0.1, 0.3, 0.6]),
+    keys: random.pick([1, 3, 8]),
+    paddingMax: random.pick([0, 0, 100, 2000]),
+    tickMs: 100,
+    syncLimitTicks: random.pick([4, 10]),
+    initLimitTicks: random.pick([12, 30]),
+    snapshotEveryEntries: random.pick([10, 30, 100, 100_000]),
+    windowBytes: random.pick([4096, 65_536, 1_048_576]),
+    recentBytes: random.pick([0, 2048, 65_536]),
+    segmentBytes: random.pick([4096, 16_384]),
+    network,
+    disk,
+    skews: Array.from({ length: voters + observers }, () => ({
+      rate: skewed ? 1 + random.between(-20, 20) / 1000 : 1,
+      wallOffsetMs: skewed ? random.between(-5000, 5000) : 0,
+      timerSlackMs,
+    })),
+    faults: drawFaults(random),
+    troubleMsMax: small ? 25_000 : 40_000,
+  }
+}
+
+function drawNetwork(random: SeededRandom): NetworkConditions {
+  const network = calm()
+  network.delayHigh = random.pick([1, 2, 10, 50])
+  network.spikeChance = random.pick([0, 0, 0.01, 0.05])
+  network.spikeMs = random.pick([20, 200, 600])
+  network.coalesceChance = random.pick([0, 0.5, 0.9])
+  network.noticeMs = random.pick([2, 50, 1500])
+  network.redialHigh = random.pick([20, 100, 400])
+  network.laneBytesMax = random.pick([16_384, 262_144, 4_194_304])
+  return network
+}
+
+function drawFaults(random: SeededRandom): FaultPlan[] {
+  const density = random.pick([0.15, 0.3, 0.5])
+  const faults: FaultPlan[] = []
+  for (const kind of FAULTS) {
+    const plan = { kind, everyMs: random.pick([800, 2000, 5000]), lastsMs: random.pick([300, 1500, 4000]) }
+    if (random.chance(density)) faults.push(plan)
+  }
+  return faults
+}
