@@ -6,10 +6,10 @@ import {
   type Ping,
   type Pong,
   type Propose,
-  readU32,
   type Request,
   type Requests,
   type Run,
+  readU32,
   runFromBytes,
   type Zxid,
   zxidFromHalves,
@@ -140,7 +140,8 @@ function decodePropose(bytes: Uint8Array): Propose {
   const epoch = epochAt(bytes, 12)
   const committed = zxidAt(bytes, 16)
   const runBytes = readU32(bytes, 36)
-  if (runBytes !== bytes.length - PROPOSE_HEAD_BYTES) throw corruptFrame(`a PROPOSE has ${bytes.length - PROPOSE_HEAD_BYTES} bytes behind its head, not ${runBytes}`)
+  if (runBytes !== bytes.length - PROPOSE_HEAD_BYTES)
+    throw corruptFrame(`a PROPOSE has ${bytes.length - PROPOSE_HEAD_BYTES} bytes behind its head, not ${runBytes}`)
   return { kind: 'PROPOSE', epoch, committed, run: runOf(view(bytes, PROPOSE_HEAD_BYTES, bytes.length), zxidAt(bytes, 24), readU32(bytes, 32)) }
 }
 
@@ -201,6 +202,7 @@ function decodeRequests(bytes: Uint8Array): Requests {
 function itemEnd(bytes: Uint8Array, at: number): number {
   if (bytes.length - at < ITEM_HEAD_BYTES) throw corruptFrame('an item is cut off', { offset: at })
   const length = readU32(bytes, at + 1)
-  if (length > bytes.length - at - ITEM_HEAD_BYTES) throw corruptFrame(`an item claims ${length} bytes of ${bytes.length - at - ITEM_HEAD_BYTES}`, { offset: at })
+  if (length > bytes.length - at - ITEM_HEAD_BYTES)
+    throw corruptFrame(`an item claims ${length} bytes of ${bytes.length - at - ITEM_HEAD_BYTES}`, { offset: at })
   return at + ITEM_HEAD_BYTES + length
 }

@@ -1,10 +1,10 @@
 import {
   type Ack,
+  type AckLeader,
   type Chunk,
   type Commit,
   type CommitLeader,
   crc32,
-  type AckLeader,
   invalidArgument,
   type Message,
   type Ping,
@@ -74,7 +74,10 @@ function encodeSeldom(message: Seldom): Uint8Array[] {
 function writeSeldom(writer: ByteWriter, message: Seldom): void {
   switch (message.kind) {
     case 'IDENTITY':
-      writer.bool(message.empty).hex(message.settings, NONCE_DIGITS).bool(message.ensembleId !== null)
+      writer
+        .bool(message.empty)
+        .hex(message.settings, NONCE_DIGITS)
+        .bool(message.ensembleId !== null)
       if (message.ensembleId !== null) writer.hex(message.ensembleId, ID_DIGITS)
       return
     case 'FOUNDING':

@@ -6,7 +6,8 @@ export type Fault = (message: string, details: Readonly<Record<string, unknown>>
 /** Bytes from a peer that no peer of ours sends: nothing of the frame was used. */
 export function corruptFrame(message: string, details: Readonly<Record<string, unknown>> = {}): AntiphonError {
   return new AntiphonError('CORRUPT', message, {
-    remedy: 'The frame was dropped whole; close the connection and let it be opened again. If it happens again, examine the network and the memory of both machines.',
+    remedy:
+      'The frame was dropped whole; close the connection and let it be opened again. If it happens again, examine the network and the memory of both machines.',
     details,
   })
 }

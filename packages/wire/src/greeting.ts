@@ -65,7 +65,8 @@ export function decodeGreeting(bytes: Uint8Array): Greeting {
   const min = readU16(bytes, 10)
   const max = readU16(bytes, 12)
   if (min === 0 || min > max) throw corruptFrame(`a greeting announces versions ${min} to ${max}`)
-  if (max <= PROTOCOL_VERSIONS.max && (bytes.length !== GREETING_BYTES || bytes[15] !== 0)) throw corruptFrame('a greeting has more in it than its version knows')
+  if (max <= PROTOCOL_VERSIONS.max && (bytes.length !== GREETING_BYTES || bytes[15] !== 0))
+    throw corruptFrame('a greeting has more in it than its version knows')
   if (bytes[14] === 0) throw corruptFrame('a greeting names peer 0')
   return { versions: { min, max }, peer: bytes[14] as PeerId, storeId: readHex(bytes, 16, ID_DIGITS) }
 }

@@ -1,4 +1,4 @@
-import { type Attempt, type Configuration, epochOf, type EpochEnd, type Founding, type Member, type PeerId, type SnapshotMeta } from '@antiphon/consensus-core'
+import { type Attempt, type Configuration, type EpochEnd, epochOf, type Founding, type Member, type PeerId, type SnapshotMeta } from '@antiphon/consensus-core'
 import { ByteReader, ByteWriter } from './bytes.ts'
 import { corruptFrame, type Fault } from './faults.ts'
 
@@ -50,7 +50,12 @@ export function readEndPoints(reader: ByteReader, countMax: number, fault: Fault
 export function writeConfiguration(writer: ByteWriter, configuration: Configuration): void {
   writer.u64(configuration.version).u32(configuration.members.length)
   for (const member of configuration.members) {
-    writer.u8(member.id).bool(member.role === 'observer').u64(member.weight).u64(member.group).bool(member.storeId !== null)
+    writer
+      .u8(member.id)
+      .bool(member.role === 'observer')
+      .u64(member.weight)
+      .u64(member.group)
+      .bool(member.storeId !== null)
     if (member.storeId !== null) writer.hex(member.storeId, ID_DIGITS)
   }
 }
