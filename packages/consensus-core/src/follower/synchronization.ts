@@ -1,0 +1,108 @@
+import { type History, historyAt, truncate } from '../history.ts'
+import type { CommitLeader, Diff, NewLeader, Snap, Trunc } from '../messages.ts'
+import { announceRole, leave } from '../roles.ts'
+import type { Following } from '../state.ts'
+import type { Step } from '../step.ts'
+import { formatZxid, maxZxid } from '../zxid.ts'
+import { noteCommit } from './broadcast.ts'
+
+// Phase 2 on a follower: take over the leader's history. Whatever is written on the way carries the old epoch, and the old epoch votes, until one write makes the
+// whole history and the new epoch durable together, and with them ACK-LD (rules 5, 14).
+
+/** The history that arriving entries extend: behind a staged snapshot, or our own. */
+export function incoming(step: Step, role: Following): History {
+  return role.staging?.history ?? step.state.history
+}
+
+export function onTrunc(step: Step, role: Following, message: Trunc): void {
+  if (role.phase !== 'synchronizing' || role.diffing || role.staging !== null) return
+  const { state } = step
+  const { to, checksum } = message
+  if (to >= state.history.last) return
+  if (to < state.committed) {
+    step.stop('DIVERGED', `the leader asks to drop entries above ${formatZxid(to)}, but everything up to ${formatZxid(state.committed)} is committed here`, 'Keep this folder for inspection; compare it with the other members before anything else.')
+    return
+  }
+  truncate(state.history, to, checksum)
+  step.write({ truncateTo: { zxid: to, checksum } })
+}
+
+export function onDiff(step: Step, role: Following, message: Diff): void {
+  if (role.phase !== 'synchronizing' || role.diffing || role.staging !== null) return
+  const { history } = step.state
+  if (history.last !== message.after) {
+    leave(step, `entries behind ${formatZxid(message.after)} do not follow our history, which ends at ${formatZxid(history.last)}`)
+    return
+  }
+  if (differs(step, history, message.checksum)) return
+  role.diffing = true
+}
+
+/** Equal ZXID, unequal checksum: two histories that must never have been (rule 6). */
+export function differs(step: Step, history: History, checksum: number): boolean {
+  if (history.checksum === checksum) return false
+  step.stop('DIVERGED', `the history up to ${formatZxid(history.last)} has checksum ${history.checksum} here and ${checksum} at the leader`, 'Keep this folder for inspection; compare it with the other members before anything else.')
+  return true
+}
+
+export function onSnap(step: Step, role: Following, message: Snap): void {
+  if (role.phase !== 'synchronizing' || role.diffing || role.staging !== null) return
+  if (message.meta.zxid < step.state.committed) {
+    leave(step, `a snapshot at ${formatZxid(message.meta.zxid)} is below what is applied here`)
+    return
+  }
+  role.staging = { transfer: message.transfer, generation: null, meta: message.meta, history: historyAt(message.meta) }
+  step.receives.push({ transfer: message.transfer, from: role.leader, connection: role.connection, meta: message.meta })
+}
+
+/** The shell has stored the chunks, or could not. A generation that nobody waits for any more is void. */
+export function onStaged(step: Step, transfer: number, generation: number, ok: boolean): void {
+  const { role } = step.state
+  if (role.name !== 'following' || role.staging === null || role.staging.transfer !== transfer || role.staging.generation !== null) {
+    if (ok) step.discards.push(generation)
+    return
+  }
+  if (!ok) {
+    role.staging = null
+    leave(step, 'the snapshot could not be staged')
+    return
+  }
+  role.staging.generation = generation
+  role.diffing = true
+  role.heardAt = step.now.monotonic
+  step.send(role.leader, { kind: 'RECEIVED', epoch: role.epoch, transfer, upTo: role.staging.meta.zxid, ok: true })
+}
+
+/** History and current epoch become durable in one piece; ACK-LD hangs on it. */
+export function onNewLeader(step: Step, role: Following, message: NewLeader): void {
+  if (role.phase !== 'synchronizing' || !role.diffing) return
+  const { state } = step
+  const history = incoming(step, role)
+  if (history.last !== message.last) {
+    leave(step, `NEWLEADER ends at ${formatZxid(message.last)}, our history at ${formatZxid(history.last)}`)
+    return
+  }
+  if (differs(step, history, message.checksum)) return
+  const { staging } = role
+  role.phase = 'welcomed'
+  role.heardAt = step.now.monotonic
+  const epochs = { accepted: role.epoch, acceptedFrom: state.epochs.acceptedFrom, current: role.epoch }
+  const afterwards = [step.outgoing(role.leader, { kind: 'ACK-LD', epoch: role.epoch, last: message.last } as const)]
+  if (staging === null) {
+    step.write({ epochs, afterwards })
+    return
+  }
+  role.staging = null
+  state.history = staging.history
+  state.committed = maxZxid(state.committed, staging.meta.zxid)
+  step.write({ install: staging.generation!, epochs, afterwards })
+}
+
+/** A quorum stands behind the epoch: what is committed may be applied, and we are part of the broadcast. */
+export function onCommitLeader(step: Step, role: Following, message: CommitLeader): void {
+  if (role.phase !== 'welcomed') return
+  role.phase = 'active'
+  step.state.failures = 0
+  announceRole(step)
+  noteCommit(step, role, message.committed)
+}

@@ -1,0 +1,87 @@
+import type { Core } from './core.ts'
+import type { Effects } from './effects.ts'
+import type { CoreState } from './state.ts'
+import { epochOf, formatZxid, type Zxid } from './zxid.ts'
+
+/** What of a state is needed to judge the step that follows it: cheap enough to take before each one. */
+export interface Before {
+  readonly committed: Zxid
+  readonly applied: Zxid
+  readonly accepted: number
+  readonly current: number
+  readonly nextTicket: number
+  readonly founded: boolean
+}
+
+export function before(core: Core): Before {
+  const { state } = core
+  return { committed: state.committed, applied: state.applied, accepted: state.epochs.accepted, current: state.epochs.current, nextTicket: state.nextTicket, founded: state.founding !== null }
+}
+
+/** What must hold of one state. Returns the first breach, as a sentence; null when all holds. */
+export function checkState(core: Core): string | null {
+  const { state } = core
+  const { history, epochs } = state
+  if (state.applied > state.committed) return `applied ${formatZxid(state.applied)} > committed ${formatZxid(state.committed)}`
+  if (state.committed > history.last) return `committed ${formatZxid(state.committed)} > last ${formatZxid(history.last)}`
+  if (epochs.current > epochs.accepted) return `current epoch ${epochs.current} > accepted epoch ${epochs.accepted}`
+  if (history.start > (history.snapshot?.zxid ?? 0)) return `the log starts at ${formatZxid(history.start)}, above the snapshot`
+  return checkEndPoints(state) ?? checkRecent(state) ?? checkRole(state)
+}
+
+function checkEndPoints(state: CoreState): string | null {
+  const { endPoints, last, checksum } = state.history
+  for (let i = 0; i < endPoints.length; i++) {
+    const end = endPoints[i]!
+    if (epochOf(end.last) !== end.epoch) return `the end point ${formatZxid(end.last)} is not of epoch ${end.epoch}`
+    if (i > 0 && endPoints[i - 1]!.epoch >= end.epoch) return 'the end points are not ascending'
+  }
+  const tail = endPoints[endPoints.length - 1]
+  if (last === 0) return tail === undefined ? null : 'an empty history has end points'
+  if (tail === undefined || tail.last !== last || tail.checksum !== checksum) return 'the last end point is not the tail of the history'
+  return null
+}
+
+/** Only the two ends are looked at: runs are checked against their predecessor when they are appended. */
+function checkRecent(state: CoreState): string | null {
+  const { recent, last, checksum } = state.history
+  const tail = recent.runs[recent.runs.length - 1]
+  if (tail !== undefined && recent.head < recent.runs.length && (tail.last !== last || tail.checksum !== checksum)) return 'the recent runs do not end at the tail'
+  const previous = recent.runs[recent.runs.length - 2]
+  if (tail !== undefined && previous !== undefined && recent.head < recent.runs.length - 1 && (tail.previous !== previous.last || tail.previousChecksum !== previous.checksum)) return 'the recent runs have a hole'
+  return null
+}
+
+function checkRole(state: CoreState): string | null {
+  const { role, epochs } = state
+  if (role.name === 'leading') {
+    if (role.stage !== 'collecting' && epochs.accepted !== role.epoch) return `leading epoch ${role.epoch} with accepted epoch ${epochs.accepted}`
+    if ((role.stage === 'synchronizing' || role.stage === 'established') && epochs.current !== role.epoch) return `leading epoch ${role.epoch} with current epoch ${epochs.current}`
+    if (role.stage === 'established' && state.committed < role.initialLast) return 'established before the initial history is committed'
+    for (const learner of role.learners.values()) if (learner.acked > learner.sent && learner.stage !== 'transferring') return 'a learner has acknowledged what it was not sent'
+  }
+  if (role.name === 'following' && role.counted && (role.phase === 'welcomed' || role.phase === 'active') && epochs.current !== role.epoch) return `following epoch ${role.epoch} with current epoch ${epochs.current}`
+  if (state.founding === null && (role.name !== 'looking' || role.electing)) return 'takes part without a founding record'
+  return null
+}
+
+/** What must hold between two states and the effects that led from one to the other. */
+export function checkStep(core: Core, earlier: Before, effects: Effects): string | null {
+  const { state } = core
+  if (state.committed < earlier.committed) return `committed went back from ${formatZxid(earlier.committed)} to ${formatZxid(state.committed)}`
+  if (state.applied < earlier.applied) return `applied went back from ${formatZxid(earlier.applied)}`
+  if (state.epochs.accepted < earlier.accepted) return `the accepted epoch went back from ${earlier.accepted} to ${state.epochs.accepted}`
+  if (state.epochs.current < earlier.current) return `the current epoch went back from ${earlier.current} to ${state.epochs.current}`
+  if (earlier.founded && state.founding === null) return 'the founding was forgotten'
+  if (effects.commitTo !== null && (effects.commitTo <= earlier.committed || effects.commitTo !== state.committed)) return 'commitTo does not tell the commit point'
+  let ticket = earlier.nextTicket
+  for (const write of effects.writes) {
+    if (write.ticket !== ticket++) return `write ${write.ticket} is out of order`
+    if (write.truncateTo !== null && write.truncateTo.zxid < earlier.committed) return `a committed entry is truncated: to ${formatZxid(write.truncateTo.zxid)}`
+  }
+  for (const outgoing of effects.sends) {
+    const { kind } = outgoing.message
+    if (kind === 'ACK' || kind === 'ACK-LD' || (kind === 'ACK-E' && core.view().counted)) return `${kind} leaves without the write that makes it true`
+  }
+  return null
+}

@@ -1,0 +1,183 @@
+import { append, bytesAbove, recentRuns, trimRecent } from '../history.ts'
+import type { Primary } from '../effects.ts'
+import type { Ack } from '../messages.ts'
+import { announceRole, leave } from '../roles.ts'
+import type { Run } from '../run.ts'
+import type { Learner, Leading } from '../state.ts'
+import type { Step } from '../step.ts'
+import type { PeerId } from '../types.ts'
+import { counterOf, epochOf, maxZxid, type Zxid } from '../zxid.ts'
+import { dropLearner, learnerOf } from './follower-progress.ts'
+import { inviteWaiting } from './invitation.ts'
+
+/** A quorum has acknowledged NEWLEADER: its history, all of it, is committed, and the reign begins. */
+export function establish(step: Step, role: Leading): void {
+  const { state } = step
+  role.stage = 'established'
+  state.failures = 0
+  step.commit(role.initialLast)
+  for (const [id, learner] of role.learners) {
+    if (learner.counted) role.heard.set(id, step.now.monotonic)
+    if (learner.stage === 'active') step.send(id, { kind: 'COMMIT-LD', epoch: role.epoch, committed: state.committed })
+  }
+  announceRole(step)
+  inviteWaiting(step, role)
+}
+
+/** Phase 3. What the shell may prepare against, or null when it must not. */
+export function primaryOf(step: Step): Primary | null {
+  const { state, config, now } = step
+  const { role, history } = state
+  if (role.name !== 'leading' || role.stage !== 'established' || state.applied < role.initialLast || state.faulted) return null
+  const counter = epochOf(history.last) === role.epoch ? counterOf(history.last) : 0
+  return {
+    epoch: role.epoch,
+    previous: history.last,
+    previousChecksum: history.checksum,
+    time: Math.max(now.wall, history.time),
+    entriesRoom: config.counterMax - counter,
+    bytesRoom: config.windowBytes - bytesAbove(history, state.committed),
+  }
+}
+
+/** The batch goes into our log and to every voter that was sent NEWLEADER, side by side (rule 16). */
+export function onPropose(step: Step, run: Run): void {
+  const { state } = step
+  const { role, history } = state
+  if (role.name !== 'leading' || role.stage !== 'established' || run.previous !== history.last || run.previousChecksum !== history.checksum || epochOf(run.first) !== role.epoch) return
+  append(history, run)
+  step.write({ append: [run], afterwards: [step.outgoing(step.self, { kind: 'ACK', epoch: role.epoch, upTo: run.last })] })
+  for (const [id, learner] of role.learners) {
+    if (learner.counted && (learner.stage === 'welcomed' || learner.stage === 'active')) sendRun(step, role, id, learner, run)
+  }
+  trimRecent(history, state.committed, step.config.recentBytes)
+}
+
+function sendRun(step: Step, role: Leading, id: PeerId, learner: Learner, run: Run): void {
+  // Rule 17, first form: who does not keep up loses its connection, and comes back by discovery and synchronisation.
+  if (learner.stage === 'active' && bytesAbove(step.state.history, learner.acked) > step.config.windowBytes + run.bytes.length) {
+    dropLearner(step, role, id, 'its window is full')
+    return
+  }
+  step.send(id, { kind: 'PROPOSE', epoch: role.epoch, committed: step.state.committed, run })
+  learner.sent = run.last
+}
+
+export function onAck(step: Step, from: PeerId, message: Ack): void {
+  const { role } = step.state
+  if (role.name !== 'leading' || message.epoch !== role.epoch) return
+  if (from === step.self) {
+    role.acked = maxZxid(role.acked, message.upTo)
+  } else {
+    const learner = learnerOf(step, role, from)
+    if (learner === null || message.upTo > learner.sent) return
+    learner.acked = maxZxid(learner.acked, message.upTo)
+  }
+  if (role.stage === 'established') advanceCommit(step, role)
+}
+
+/** The highest entry that a quorum has durably; only of this epoch, behind ACK-LDs: copies of an earlier epoch's entries alone commit nothing. */
+export function advanceCommit(step: Step, role: Leading): void {
+  const { state } = step
+  let best = state.committed
+  const consider = (zxid: Zxid): void => {
+    if (zxid <= best) return
+    if (step.isQuorum((id) => step.counted(id) && (id === step.self ? role.acknowledgedLeader && role.acked >= zxid : holds(role.learners.get(id), zxid)))) best = zxid
+  }
+  consider(role.acked)
+  for (const learner of role.learners.values()) if (learner.counted && learner.stage === 'active') consider(learner.acked)
+  if (best === state.committed) return
+  step.commit(best)
+  for (const [id, learner] of role.learners) {
+    if (learner.counted) {
+      if (learner.stage === 'active') step.send(id, { kind: 'COMMIT', epoch: role.epoch, committed: best })
+    } else if (learner.stage === 'welcomed' || learner.stage === 'active') {
+      informObserver(step, role, id, learner)
+    }
+  }
+  trimRecent(state.history, best, step.config.recentBytes)
+  endExhaustedReign(step, role)
+}
+
+function holds(learner: Learner | undefined, zxid: Zxid): boolean {
+  return learner !== undefined && learner.stage === 'active' && learner.acked >= zxid
+}
+
+/** Rule 27: an observer gets committed entries only. */
+function informObserver(step: Step, role: Leading, id: PeerId, learner: Learner): void {
+  const { history, committed } = step.state
+  if (committed <= learner.sent) return
+  const runs = recentRuns(history, learner.sent, committed)
+  if (runs === null) {
+    dropLearner(step, role, id, 'it is further behind than memory reaches')
+    return
+  }
+  for (const run of runs) sendRun(step, role, id, learner, run)
+}
+
+/** Rule 12, first form: when the counter is used up and everything is committed, the reign ends. */
+function endExhaustedReign(step: Step, role: Leading): void {
+  const { history, committed } = step.state
+  if (epochOf(history.last) !== role.epoch || counterOf(history.last) < step.config.counterMax) return
+  if (committed === history.last) leave(step, 'the counter of the epoch is exhausted')
+}
+
+/** Once a tick: heartbeats, and who has fallen silent (rule 25). */
+export function leaderTick(step: Step, role: Leading): void {
+  const { state, now, config } = step
+  const syncLimit = step.ticks(config.syncLimitTicks)
+  const initLimit = step.ticks(config.initLimitTicks)
+  const oldest = state.underway[0]
+  if (oldest !== undefined && now.monotonic - oldest.since > (role.stage === 'established' ? syncLimit : initLimit)) {
+    leave(step, 'our own store is silent')
+    return
+  }
+  for (const [id, learner] of [...role.learners]) {
+    const limit = learner.stage === 'active' ? syncLimit : initLimit
+    if (now.monotonic - learner.heardAt > limit) dropLearner(step, role, id, 'it has fallen silent')
+  }
+  if (role.stage !== 'established') {
+    if (now.monotonic - role.progressAt > initLimit) leave(step, 'no quorum made progress')
+    else if (now.monotonic - role.since > syncLimit && !isAwaited(step, role)) leave(step, 'no quorum follows')
+    else ping(step, role)
+    return
+  }
+  if (!step.isQuorum((id) => step.counted(id) && (id === step.self || heardWithin(role, id, now.monotonic - syncLimit)))) {
+    leave(step, 'a quorum has fallen silent')
+    return
+  }
+  endExhaustedReign(step, role)
+  if (state.role === role) ping(step, role)
+}
+
+/** Do enough voters follow us, or say that they do? */
+function isAwaited(step: Step, role: Leading): boolean {
+  return step.isQuorum((id) => {
+    if (!step.counted(id)) return false
+    if (id === step.self || role.learners.has(id)) return true
+    const { vote } = step.peer(id)
+    return vote !== null && vote.state === 'following' && vote.leader === step.self
+  })
+}
+
+function heardWithin(role: Leading, id: PeerId, since: number): boolean {
+  const at = role.heard.get(id)
+  return at !== undefined && at >= since
+}
+
+export function ping(step: Step, role: Leading): void {
+  for (const [id, learner] of role.learners) {
+    if (learner.stage !== 'discovered') step.send(id, { kind: 'PING', epoch: role.epoch, committed: step.state.committed, round: role.reads.round, wall: step.now.wall })
+  }
+}
+
+/** Any message from a learner is a sign of life. */
+export function hearLearner(step: Step, role: Leading, from: PeerId): void {
+  const learner = learnerOf(step, role, from)
+  if (learner === null) return
+  learner.heardAt = step.now.monotonic
+  if (!learner.counted) return
+  role.heard.set(from, step.now.monotonic)
+  // A learner that stores what it was sent ends the relation itself when its store falls silent: until then its words are progress (rule 18).
+  if (learner.stage === 'transferring' || learner.stage === 'welcomed') role.progressAt = step.now.monotonic
+}

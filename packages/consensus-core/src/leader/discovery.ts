@@ -1,0 +1,132 @@
+import { ackEpochOf } from '../follower/acknowledgement.ts'
+import type { AckEpoch, Cepoch } from '../messages.ts'
+import { announceRole, leave } from '../roles.ts'
+import type { Leading } from '../state.ts'
+import type { Step } from '../step.ts'
+import type { Epochs, PeerId } from '../types.ts'
+import { EPOCH_MAX, ZERO } from '../zxid.ts'
+import { dropLearner, learnerOf, newLearner } from './follower-progress.ts'
+import { invite, inviteWaiting, newEpoch } from './invitation.ts'
+import { synchronize } from './synchronization.ts'
+
+/** Phase 1 on the prospective leader: learn which epochs were promised, have a higher one promised, and make sure that nobody in the quorum knows more. */
+export function lead(step: Step): void {
+  const { state, now } = step
+  const nonce = Math.floor(step.random() * 0x20_0000) * 0x1_0000_0000 + Math.floor(step.random() * 0x1_0000_0000)
+  const role: Leading = {
+    name: 'leading',
+    attempt: { leader: step.self, nonce },
+    stage: 'collecting',
+    epoch: 0,
+    initialLast: ZERO,
+    acknowledgedEpoch: false,
+    acknowledgedLeader: false,
+    acked: ZERO,
+    learners: new Map(),
+    heard: new Map(),
+    since: now.monotonic,
+    progressAt: now.monotonic,
+    reads: { round: 0, point: null, asked: [], waiting: [] },
+  }
+  state.role = role
+  announceRole(step)
+  // Those that decided before us have asked already.
+  for (const [id, peer] of state.peers) if (peer.identified && peer.cepoch !== null) onCepoch(step, id, peer.cepoch)
+  if (state.role === role) proposeEpoch(step, role)
+}
+
+export function onCepoch(step: Step, from: PeerId, message: Cepoch): void {
+  const { state } = step
+  step.peer(from).cepoch = message
+  const counted = step.counted(from)
+  if (counted) state.acceptedHeard = Math.max(state.acceptedHeard, message.accepted)
+  const { role } = state
+  if (role.name !== 'leading') return
+  // A member that begins anew on the same connection: its former relation is over.
+  if (role.learners.has(from)) {
+    dropLearner(step, role, from, 'the member begins discovery again')
+    return
+  }
+  const learner = newLearner(step, from)
+  if (role.epoch > 0 && counted && isShutOut(role, message)) {
+    leave(step, `member ${from} has promised epoch ${message.accepted}: ours, ${role.epoch}, shuts it out`)
+    return
+  }
+  role.learners.set(from, learner)
+  if (counted) {
+    role.heard.set(from, step.now.monotonic)
+    role.progressAt = step.now.monotonic
+  }
+  if (role.stage === 'collecting') proposeEpoch(step, role)
+  else invite(step, role, from, learner)
+}
+
+/** Rule 10: its promise forbids it to take part in our epoch. */
+function isShutOut(role: Leading, cepoch: Cepoch): boolean {
+  if (cepoch.accepted !== role.epoch) return cepoch.accepted > role.epoch
+  return cepoch.acceptedFrom === null || cepoch.acceptedFrom.leader !== role.attempt.leader || cepoch.acceptedFrom.nonce !== role.attempt.nonce
+}
+
+/** With a quorum's promises known: an epoch above all of them, promised by ourselves first. */
+function proposeEpoch(step: Step, role: Leading): void {
+  if (role.stage !== 'collecting') return
+  const { state } = step
+  if (!step.isQuorum((id) => step.counted(id) && (id === step.self || role.learners.has(id)))) return
+  const epoch = Math.max(state.epochs.accepted, state.acceptedHeard) + 1
+  if (epoch > EPOCH_MAX) {
+    step.stop('INVALID_SETTINGS', `epoch ${epoch} cannot be represented`, 'Move the state to a new ensemble.')
+    return
+  }
+  role.stage = 'promising'
+  role.epoch = epoch
+  role.progressAt = step.now.monotonic
+  const epochs: Epochs = { accepted: epoch, acceptedFrom: role.attempt, current: state.epochs.current }
+  // Our promise is durable before NEWEPOCH leaves; our own ACK-E comes back the same way.
+  const afterwards = [step.outgoing(step.self, ackEpochOf(step, epoch))]
+  for (const [id, learner] of role.learners) {
+    if (!learner.counted) continue
+    learner.stage = 'invited'
+    afterwards.push(step.outgoing(id, newEpoch(role)))
+  }
+  step.write({ epochs, afterwards })
+}
+
+export function onAckEpoch(step: Step, from: PeerId, message: AckEpoch): void {
+  const { role, epochs, history } = step.state
+  if (role.name !== 'leading' || message.epoch !== role.epoch) return
+  if (from === step.self) {
+    role.acknowledgedEpoch = true
+    if (role.stage === 'promising') role.stage = 'acknowledging'
+    inviteWaiting(step, role)
+  } else {
+    const learner = learnerOf(step, role, from)
+    if (learner === null || learner.stage !== 'invited') return
+    learner.stage = 'acknowledged'
+    learner.ackEpoch = message
+    if (learner.counted) {
+      role.progressAt = step.now.monotonic
+      if (message.current > epochs.current || (message.current === epochs.current && message.last > history.last)) {
+        leave(step, `member ${from} knows more than we do`)
+        return
+      }
+    }
+    if (role.stage === 'synchronizing' || role.stage === 'established') synchronize(step, role, from, learner)
+  }
+  beginEpoch(step, role)
+}
+
+/** With a quorum of ACK-E, none better: the epoch's history is ours. Our own current epoch becomes durable, and with it our own ACK-LD. */
+function beginEpoch(step: Step, role: Leading): void {
+  if (role.stage !== 'acknowledging') return
+  const acknowledged = (id: PeerId): boolean => step.counted(id) && (id === step.self ? role.acknowledgedEpoch : role.learners.get(id)?.ackEpoch != null)
+  if (!step.isQuorum(acknowledged)) return
+  const { state } = step
+  role.stage = 'synchronizing'
+  role.initialLast = state.history.last
+  role.progressAt = step.now.monotonic
+  step.write({
+    epochs: { ...state.epochs, current: role.epoch },
+    afterwards: [step.outgoing(step.self, { kind: 'ACK-LD', epoch: role.epoch, last: role.initialLast })],
+  })
+  for (const [id, learner] of role.learners) if (learner.stage === 'acknowledged') synchronize(step, role, id, learner)
+}

@@ -1,0 +1,35 @@
+import type { Learner, Leading } from '../state.ts'
+import type { Step } from '../step.ts'
+import { ZERO } from '../zxid.ts'
+import type { PeerId } from '../types.ts'
+
+export function newLearner(step: Step, peer: PeerId): Learner {
+  return {
+    connection: step.peer(peer).connection,
+    counted: step.counted(peer),
+    stage: 'discovered',
+    ackEpoch: null,
+    transfer: 0,
+    mode: null,
+    keepAbove: ZERO,
+    sent: ZERO,
+    acked: ZERO,
+    round: 0,
+    heardAt: step.now.monotonic,
+  }
+}
+
+/** The learner behind a message, if the message came on the connection of that relation. */
+export function learnerOf(step: Step, role: Leading, from: PeerId): Learner | null {
+  const learner = role.learners.get(from)
+  return learner !== undefined && learner.connection === step.peer(from).connection ? learner : null
+}
+
+/** Ends one learner's relation; the others do not notice (rule 17). */
+export function dropLearner(step: Step, role: Leading, peer: PeerId, reason: string): void {
+  const learner = role.learners.get(peer)
+  if (learner === undefined) return
+  if (learner.transfer !== 0) step.cancels.push(learner.transfer)
+  role.learners.delete(peer)
+  if (step.peer(peer).connection === learner.connection) step.close(peer, reason)
+}

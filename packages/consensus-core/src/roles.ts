@@ -1,0 +1,39 @@
+import type { RoleName } from './effects.ts'
+import { looking } from './state.ts'
+import type { Step } from './step.ts'
+
+/**
+ * Back to LOOKING. Whoever changes its mind closes the connections of the relation that ends: nothing that is still under way from it can then be taken for a part of
+ * the next one, on any lane. `failed`: the relation never became active (rule 11).
+ */
+export function leave(step: Step, reason: string): void {
+  const { state } = step
+  const { role } = state
+  if (role.name === 'looking') return
+  const active = role.name === 'leading' ? role.stage === 'established' : role.phase === 'active'
+  if (role.name === 'leading') {
+    for (const learner of role.learners.values()) if (learner.transfer !== 0) step.cancels.push(learner.transfer)
+    for (const ask of [...role.reads.asked, ...role.reads.waiting]) if (ask.connection === 0) step.readable.push({ number: ask.number, zxid: null })
+    for (const peer of role.learners.keys()) step.close(peer, reason)
+  } else {
+    for (const number of role.reads) step.readable.push({ number, zxid: null })
+    if (role.staging?.generation != null) step.discards.push(role.staging.generation)
+    if (step.peer(role.leader).connection === role.connection) step.close(role.leader, reason)
+  }
+  state.failures = active ? 0 : state.failures + 1
+  const pause = active ? 0 : step.random() * Math.min(step.ticks(2 ** Math.min(state.failures, 20)), step.ticks(step.config.backoffTicksMax))
+  state.role = looking(step.now.monotonic + pause)
+  announceRole(step)
+}
+
+/** Tells the shell what we are now. */
+export function announceRole(step: Step): void {
+  const { role, epochs } = step.state
+  const name: RoleName = role.name === 'following' ? (role.counted ? 'following' : 'observing') : role.name
+  step.role = {
+    role: name,
+    leader: role.name === 'looking' ? null : role.name === 'leading' ? step.self : role.leader,
+    epoch: role.name === 'looking' ? epochs.current : role.epoch,
+    active: role.name === 'leading' ? role.stage === 'established' : role.name === 'following' && role.phase === 'active',
+  }
+}

@@ -1,0 +1,217 @@
+import { type History, historyOf } from './history.ts'
+import type { AckEpoch, Cepoch, Vote } from './messages.ts'
+import type { Attempt, EnsembleId, Epochs, Founding, Millis, Now, PeerId, SnapshotMeta, StoredState, StoreId } from './types.ts'
+import type { CoreConfig } from './config.ts'
+import { ZERO, type Zxid } from './zxid.ts'
+
+/** All that a core remembers: plain data, so that it can be encoded, compared and explored. */
+export interface CoreState {
+  readonly storeId: StoreId
+  /** Durable; null before. */
+  founding: Founding | null
+  /** Handed to the store and not yet durable. */
+  foundingUnderway: Founding | null
+  /** Has had, been handed or heard of a founding record: never founds any more, never answers "empty" (rule 8). */
+  knowsOfFounding: boolean
+  /** As of the last write handed to the store. */
+  epochs: Epochs
+  history: History
+  /** Tail of the history that is durable; `durable <= history.last`, and the committed prefix need not be durable here. */
+  durable: Zxid
+  /** Applied <= committed <= history.last always; neither decreases. */
+  committed: Zxid
+  applied: Zxid
+  nextTicket: number
+  /** Handed to the store and not yet durable, oldest first. */
+  readonly underway: UnderwayWrite[]
+  readonly peers: Map<PeerId, PeerState>
+  role: RoleState
+  /** Fast leader election's logical clock. */
+  round: number
+  /** Highest accepted epoch of a counted voter that was ever heard of: the next epoch is above (rule 10). */
+  acceptedHeard: number
+  /** Discoveries in a row that came to nothing (rule 11). */
+  failures: number
+  nextTransfer: number
+  nextRead: number
+  randomState: number
+  lastTick: Millis
+  faulted: boolean
+}
+
+export interface UnderwayWrite {
+  readonly ticket: number
+  /** Monotonic: when it was handed over. */
+  readonly since: Millis
+  /** Tail of the history once it is durable. */
+  readonly last: Zxid
+  readonly founds: boolean
+}
+
+/** What is known of a peer through its live connection; forgotten with it. */
+export interface PeerState {
+  /** 0: no connection. */
+  connection: number
+  storeId: StoreId | null
+  /** Its IDENTITY told our ensemble and our settings on this connection: only then is it listened to. */
+  identified: boolean
+  ensembleId: EnsembleId | null
+  /** Null until its IDENTITY has come. */
+  empty: boolean | null
+  settings: string | null
+  vote: Vote | null
+  cepoch: Cepoch | null
+}
+
+export type RoleState = Looking | Following | Leading
+
+/** Electing, or waiting to. */
+export interface Looking {
+  readonly name: 'looking'
+  /** False until the store has caught up and the back-off is over: no vote is given before (rules 7, 11). */
+  electing: boolean
+  heldUntil: Millis
+  vote: Ballot | null
+  /** When a quorum agrees: the moment at which that decides. */
+  decideAt: Millis | null
+  askAgainAt: Millis
+}
+
+/** What a vote is for. Compared by epoch, then ZXID, then id. */
+export interface Ballot {
+  readonly leader: PeerId
+  readonly epoch: number
+  readonly zxid: Zxid
+}
+
+export type FollowerPhase = 'discovering' | 'synchronizing' | 'welcomed' | 'active'
+
+/** Follower, observer and learner alike. */
+export interface Following {
+  readonly name: 'following'
+  readonly leader: PeerId
+  readonly connection: number
+  /** Does this store count as a voter (rule 9)? */
+  readonly counted: boolean
+  phase: FollowerPhase
+  /** 0 until NEWEPOCH. */
+  epoch: number
+  /** The leader has named the point from which entries follow: PROPOSE is taken from then on. */
+  diffing: boolean
+  staging: Staging | null
+  /** The leader's commit point as heard; kept although it is beyond what we hold (rule 16). */
+  commitHeard: Zxid
+  /** Monotonic: last sign of life, and while synchronising of progress (rule 18). */
+  heardAt: Millis
+  /** Reads sent to the leader and not yet answered, by their numbers. */
+  reads: number[]
+}
+
+/** A snapshot on its way in, with the history that will follow it (rule 14). */
+export interface Staging {
+  readonly transfer: number
+  /** Null until all chunks are stored. */
+  generation: number | null
+  readonly meta: SnapshotMeta
+  readonly history: History
+}
+
+/** collecting: CEPOCHs; promising: our own promise becomes durable; acknowledging: ACK-Es; synchronizing: ACK-LDs; established: broadcast. */
+export type LeaderStage = 'collecting' | 'promising' | 'acknowledging' | 'synchronizing' | 'established'
+
+export interface Leading {
+  readonly name: 'leading'
+  readonly attempt: Attempt
+  stage: LeaderStage
+  /** 0 until a quorum's CEPOCHs are in. */
+  epoch: number
+  /** Our history's tail when the epoch began: nothing is prepared before it is applied (rule 20). */
+  initialLast: Zxid
+  /** Our own ACK-E, ACK-LD and ACKs, which come back from our own store (rule 5). */
+  acknowledgedEpoch: boolean
+  acknowledgedLeader: boolean
+  acked: Zxid
+  readonly learners: Map<PeerId, Learner>
+  /** Monotonic: when a counted voter was last heard as our learner; outlives its connection (rule 25). */
+  readonly heard: Map<PeerId, Millis>
+  since: Millis
+  /** Monotonic, before the stage `established`: the last progress of any counted voter. */
+  progressAt: Millis
+  reads: LeaderReads
+}
+
+/** discovered: CEPOCH came; invited: NEWEPOCH sent; acknowledged: ACK-E came; transferring: a stream is under way; welcomed: NEWLEADER sent; active: ACK-LD came. */
+export type LearnerStage = 'discovered' | 'invited' | 'acknowledged' | 'transferring' | 'welcomed' | 'active'
+
+export interface Learner {
+  readonly connection: number
+  readonly counted: boolean
+  stage: LearnerStage
+  ackEpoch: AckEpoch | null
+  /** The transfer that is under way; 0: none. */
+  transfer: number
+  mode: 'diff' | 'trunc' | 'snap' | null
+  /** Compaction keeps what is above, until the tail is met (rule 17). */
+  keepAbove: Zxid
+  /** Last entry sent, or covered by a transfer. */
+  sent: Zxid
+  /** Cumulative; `acked <= sent`. */
+  acked: Zxid
+  /** Highest read round echoed. */
+  round: number
+  heardAt: Millis
+}
+
+export interface LeaderReads {
+  /** Of the newest round that was sent; 0: none yet. */
+  round: number
+  /** The round under way; null when none is. */
+  point: Zxid | null
+  asked: ReadAsk[]
+  /** Those that join the next round. */
+  waiting: ReadAsk[]
+}
+
+/** `from` ourselves: connection 0. */
+export interface ReadAsk {
+  readonly from: PeerId
+  readonly connection: number
+  readonly number: number
+}
+
+export function freshState(config: CoreConfig, stored: StoredState, now: Now): CoreState {
+  const base = stored.snapshot?.zxid ?? ZERO
+  const peers = new Map<PeerId, PeerState>()
+  for (const member of config.initial.members) if (member.id !== config.self) peers.set(member.id, unknownPeer())
+  return {
+    storeId: stored.storeId,
+    founding: stored.founding,
+    foundingUnderway: null,
+    knowsOfFounding: stored.founding !== null,
+    epochs: stored.epochs,
+    history: historyOf(stored),
+    durable: stored.log.last,
+    committed: base,
+    applied: base,
+    nextTicket: 1,
+    underway: [],
+    peers,
+    role: looking(now.monotonic),
+    round: 0,
+    acceptedHeard: 0,
+    failures: 0,
+    nextTransfer: 1,
+    nextRead: 1,
+    randomState: config.seed >>> 0 || 1,
+    lastTick: now.monotonic,
+    faulted: false,
+  }
+}
+
+export function unknownPeer(): PeerState {
+  return { connection: 0, storeId: null, identified: false, ensembleId: null, empty: null, settings: null, vote: null, cepoch: null }
+}
+
+export function looking(heldUntil: Millis): Looking {
+  return { name: 'looking', electing: false, heldUntil, vote: null, decideAt: null, askAgainAt: heldUntil }
+}
