@@ -1,7 +1,7 @@
-import { crc32 } from './crc32.ts'
+import { crc32, crc32OfView, crc32OfWord } from './crc32.ts'
 import { corrupt } from './errors.ts'
 import type { Checksum, Millis } from './types.ts'
-import { epochOf, EPOCH_MAX, follows, type Zxid, zxidFromHalves } from './zxid.ts'
+import { EPOCH_MAX, epochOf, follows, type Zxid, zxidFromHalves } from './zxid.ts'
 
 /**
  * Consecutive entries in one piece of memory, framed once by the primary, never mutated. The same bytes stand in the primary's log, on every
@@ -87,8 +87,15 @@ export function readU64(bytes: Uint8Array, at: number): number {
 }
 
 export function writeU64(bytes: Uint8Array, at: number, value: number): void {
-  writeU32(bytes, at, Math.floor(value / UNIT))
-  writeU32(bytes, at + 4, value % UNIT)
+  const upper = value < UNIT ? 0 : Math.floor(value / UNIT)
+  writeU32(bytes, at, upper)
+  writeU32(bytes, at + 4, value - upper * UNIT)
+}
+
+function setU64(view: DataView, at: number, value: number): void {
+  const upper = value < UNIT ? 0 : Math.floor(value / UNIT)
+  view.setUint32(at, upper)
+  view.setUint32(at + 4, value - upper * UNIT)
 }
 
 // Fields of the entry at `at` in a run's bytes: read in place, so that nothing is allocated per entry.
@@ -127,8 +134,8 @@ export function payloadEnd(bytes: Uint8Array, at: number): number {
 }
 /** The history's checksum behind the entry at `at`, from its seal alone. */
 export function checksumBehind(bytes: Uint8Array, at: number): Checksum {
-  const sealAt = at + readU32(bytes, at) - ENTRY_SEAL_BYTES
-  return crc32(bytes, unseal(readU32(bytes, sealAt)), sealAt, sealAt + ENTRY_SEAL_BYTES)
+  const sealed = readU32(bytes, at + readU32(bytes, at) - ENTRY_SEAL_BYTES)
+  return crc32OfWord(sealed, unseal(sealed))
 }
 
 /**
@@ -137,6 +144,8 @@ export function checksumBehind(bytes: Uint8Array, at: number): Checksum {
  */
 export class RunBuilder {
   #bytes: Uint8Array
+  /** Of `#bytes`: a number goes in at once, where an array takes it byte by byte. */
+  #view: DataView
   #length = 0
   #previous: Zxid = 0 as Zxid
   #previousChecksum: Checksum = 0
@@ -149,6 +158,7 @@ export class RunBuilder {
 
   constructor(bytesAtFirst = 16_384) {
     this.#bytes = new Uint8Array(bytesAtFirst)
+    this.#view = new DataView(this.#bytes.buffer)
   }
 
   get entries(): number {
@@ -179,24 +189,22 @@ export class RunBuilder {
     const length = ENTRY_OVERHEAD_BYTES + payload.length
     const at = this.#length
     if (at + length > this.#bytes.length) this.#grow(at + length)
-    const bytes = this.#bytes
+    const view = this.#view
     const zxid = this.next
-    writeU32(bytes, at, length)
-    writeU64(bytes, at + 4, zxid)
-    writeU64(bytes, at + 12, this.#tail)
-    writeU64(bytes, at + 20, head.origin)
-    writeU64(bytes, at + 28, head.sequence)
-    writeU32(bytes, at + 36, head.pending)
-    writeU64(bytes, at + 40, this.#time)
-    bytes[at + 48] = head.machine
-    bytes[at + 49] = head.kind
-    bytes[at + 50] = 0
-    bytes[at + 51] = 0
-    bytes.set(payload, at + ENTRY_HEAD_BYTES)
+    view.setUint32(at, length)
+    setU64(view, at + 4, zxid)
+    setU64(view, at + 12, this.#tail)
+    setU64(view, at + 20, head.origin)
+    setU64(view, at + 28, head.sequence)
+    view.setUint32(at + 36, head.pending)
+    setU64(view, at + 40, this.#time)
+    view.setUint32(at + 48, (head.machine << 24) | (head.kind << 16))
+    this.#bytes.set(payload, at + ENTRY_HEAD_BYTES)
     const sealAt = at + length - ENTRY_SEAL_BYTES
-    const crc = crc32(bytes, this.#checksum, at, sealAt)
-    writeU32(bytes, sealAt, seal(crc))
-    this.#checksum = crc32(bytes, crc, sealAt, sealAt + ENTRY_SEAL_BYTES)
+    const crc = crc32OfView(view, this.#checksum, at, sealAt)
+    const sealed = seal(crc)
+    view.setUint32(sealAt, sealed)
+    this.#checksum = crc32OfWord(sealed, crc)
     if (this.#entries === 0) this.#first = zxid
     this.#tail = zxid
     this.#entries++
@@ -223,6 +231,7 @@ export class RunBuilder {
     const grown = new Uint8Array(Math.max(needed, this.#bytes.length * 2))
     grown.set(this.#bytes.subarray(0, this.#length))
     this.#bytes = grown
+    this.#view = new DataView(grown.buffer)
   }
 }
 
@@ -246,7 +255,8 @@ export function runFromBytes(bytes: Uint8Array, previous: Zxid, previousChecksum
     const epoch = readU32(bytes, at + 4)
     const zxid = zxidFromHalves(epoch, readU32(bytes, at + 8))
     if (epoch > EPOCH_MAX || entryPrevious(bytes, at) !== tail || !follows(tail, zxid)) throw corrupt('an entry does not name its predecessor', { offset: at })
-    if (readU32(bytes, at + 20) > EPOCH_MAX || readU32(bytes, at + 28) > EPOCH_MAX || readU32(bytes, at + 40) > EPOCH_MAX) throw corrupt('an entry has a field out of range', { offset: at })
+    if (readU32(bytes, at + 20) > EPOCH_MAX || readU32(bytes, at + 28) > EPOCH_MAX || readU32(bytes, at + 40) > EPOCH_MAX)
+      throw corrupt('an entry has a field out of range', { offset: at })
     const stamped = entryTime(bytes, at)
     if (stamped < time) throw corrupt('time goes back within a run', { offset: at })
     time = stamped
@@ -259,13 +269,14 @@ export function runFromBytes(bytes: Uint8Array, previous: Zxid, previousChecksum
   if (entries === 0) throw corrupt('a run without entries')
   const sealAt = end - ENTRY_SEAL_BYTES
   const crc = crc32(bytes, previousChecksum, 0, sealAt)
-  if (seal(crc) !== readU32(bytes, sealAt)) throw corrupt('the checksum of a run does not match', { offset: lastAt, first, last: tail })
-  return { previous, previousChecksum, first, last: tail, checksum: crc32(bytes, crc, sealAt, end), time, entries, bytes }
+  const sealed = seal(crc)
+  if (sealed !== readU32(bytes, sealAt)) throw corrupt('the checksum of a run does not match', { offset: lastAt, first, last: tail })
+  return { previous, previousChecksum, first, last: tail, checksum: crc32OfWord(sealed, crc), time, entries, bytes }
 }
 
 /** The entries of `run` above `after`, sharing its bytes; the run itself when all are; null when none is. */
 export function cutAfter(run: Run, after: Zxid): Run | null {
-  if (after <= run.previous) return run
+  if (after < run.first) return run
   if (after >= run.last) return null
   let at = 0
   let entries = run.entries
@@ -274,7 +285,14 @@ export function cutAfter(run: Run, after: Zxid): Run | null {
     const next = at + entryLength(run.bytes, at)
     entries--
     if (zxid === after || entryZxid(run.bytes, next) > after) {
-      return { ...run, previous: zxid, previousChecksum: checksumBehind(run.bytes, at), first: entryZxid(run.bytes, next), entries, bytes: run.bytes.subarray(next) }
+      return {
+        ...run,
+        previous: zxid,
+        previousChecksum: checksumBehind(run.bytes, at),
+        first: entryZxid(run.bytes, next),
+        entries,
+        bytes: run.bytes.subarray(next),
+      }
     }
     at = next
   }
