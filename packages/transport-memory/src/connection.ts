@@ -1,4 +1,4 @@
-import type { Address, Lane, PeerId } from '@antiphon/ports'
+import type { Address, Cancel, Lane, PeerId } from '@antiphon/ports'
 import { type Link, Pipe, type PipeEnd } from './pipe.ts'
 
 /** The endpoint that a side belongs to. */
@@ -22,6 +22,8 @@ export class Side implements PipeEnd {
   readonly greeting: Uint8Array
   /** `opening`: the endpoint has not heard `up` yet, and frames for it wait. Nothing is delivered to a closed side, nor taken from it. */
   state: 'opening' | 'up' | 'closed' = 'opening'
+  /** Takes back the `up` that is on its way. */
+  opening: Cancel | null = null
   upAt = 0
   /** Set once, by the connection. */
   connection!: Connection
@@ -79,6 +81,8 @@ export class Connection {
   /** `side` hears and says nothing from now on. The other side is not told. */
   abandon(side: Side): void {
     side.state = 'closed'
+    side.opening?.()
+    side.opening = null
     this.pipeTo(side).discard()
     if (this.sides[0].state !== 'closed' || this.sides[1].state !== 'closed') return
     for (const pipe of this.pipes) pipe.link.pipes.delete(pipe)

@@ -22,14 +22,14 @@ export interface Neighbourhood {
   unlisten(address: Address, endpoint: MemoryTransport): void
   link(from: Address, to: Address): Link
   /** Calls back once a message has travelled the link. */
-  travel(link: Link, callback: () => void): void
+  travel(link: Link, callback: () => void): Cancel
 }
 
 interface Peer {
   readonly id: PeerId
   address: Address
   side: Side | null
-  dialling: boolean
+  dialling: Cancel | null
   failures: number
   redial: Cancel | null
 }
@@ -74,6 +74,7 @@ export class MemoryTransport implements Transport, Owner {
       if (peers.has(peer.id)) continue
       this.#peers.delete(peer.id)
       peer.redial?.()
+      peer.dialling?.()
       if (peer.side !== null) this.#leave(peer.side, 'no longer a peer')
     }
     for (const [id, address] of peers) {
@@ -85,7 +86,7 @@ export class MemoryTransport implements Transport, Owner {
   }
 
   #addPeer(id: PeerId, address: Address): void {
-    const peer: Peer = { id, address, side: null, dialling: false, failures: 0, redial: null }
+    const peer: Peer = { id, address, side: null, dialling: null, failures: 0, redial: null }
     this.#peers?.set(id, peer)
     if (this.#state === 'started') this.#dialSoon(peer)
   }
@@ -144,6 +145,7 @@ export class MemoryTransport implements Transport, Owner {
     this.#network.unlisten(this.address, this)
     for (const peer of this.#peers?.values() ?? []) {
       peer.redial?.()
+      peer.dialling?.()
       if (peer.side !== null) leave(peer.side)
     }
     this.#peers?.clear()
@@ -157,11 +159,10 @@ export class MemoryTransport implements Transport, Owner {
 
   #dial(peer: Peer): void {
     peer.redial = null
-    if (!this.#wants(peer) || peer.dialling) return
-    peer.dialling = true
+    if (!this.#wants(peer) || peer.dialling !== null) return
     const address = peer.address
-    this.#network.travel(this.#network.link(this.address, address), () => {
-      peer.dialling = false
+    peer.dialling = this.#network.travel(this.#network.link(this.address, address), () => {
+      peer.dialling = null
       if (this.#wants(peer) && !this.#reach(peer, address)) this.#redialLater(peer)
     })
   }
@@ -189,8 +190,9 @@ export class MemoryTransport implements Transport, Owner {
     peer.side = side
     entry.side = theirs
     target.#open(theirs)
-    this.#network.travel(back, () => {
-      if (side.state !== 'opening') return
+    if (side.state !== 'opening') return true
+    side.opening = this.#network.travel(back, () => {
+      side.opening = null
       if (back.state === 'open') this.#open(side)
       else side.connection.snap('the greeting was lost')
     })

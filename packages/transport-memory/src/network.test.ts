@@ -236,8 +236,10 @@ describe('connections', () => {
   })
 
   test('close tells the others, leaves no timer, and hears nothing more', async () => {
-    const { clock, a, b, c } = trio()
+    const { clock, network, a, b, c } = trio()
+    for (const to of ['a', 'c']) network.delay('b', to, 1e6)
     say(b, a, 'x')
+    say(b, c, 'x')
     await a.transport.close()
     await a.transport.close()
     clock.run(100)

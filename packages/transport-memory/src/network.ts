@@ -37,8 +37,14 @@ export class MemoryNetwork {
       link: (from, to) => this.#link(from, to),
       travel: (link, callback) => {
         const delay = sampleDelay(link.delay, random)
-        if (delay === 0) clock.defer(callback)
-        else clock.schedule(delay, callback)
+        if (delay > 0) return clock.schedule(delay, callback)
+        let wanted = true
+        clock.defer(() => {
+          if (wanted) callback()
+        })
+        return () => {
+          wanted = false
+        }
       },
     }
   }

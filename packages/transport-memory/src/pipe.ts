@@ -174,11 +174,7 @@ export class Pipe {
   /** Delivers what is due at `now`, highest priority first. What its handlers send meanwhile waits for a later turn. */
   pump(now: number): void {
     if (!this.#open) return
-    const [control, entries, bulk] = this.#lanes as [LaneQueue, LaneQueue, LaneQueue]
-    const ends = [control.frames.length, entries.frames.length, bulk.frames.length]
-    for (let lane = 0; lane < LANES.length; lane++) {
-      if (!this.#deliver(lane, ends[lane] as number, now)) return
-    }
+    for (let lane = 0; lane < LANES.length; lane++) if (!this.#deliver(lane, now)) return
     this.#tellDrained()
     this.#settle(now)
   }
@@ -188,8 +184,9 @@ export class Pipe {
   }
 
   /** False when a handler closed, held or cut this pipe meanwhile. */
-  #deliver(lane: number, end: number, now: number): boolean {
+  #deliver(lane: number, now: number): boolean {
     const queue = this.#lanes[lane] as LaneQueue
+    const end = queue.frames.length
     while (queue.head < end && (queue.dues[queue.head] as number) <= now) {
       this.to.deliver(LANES[lane as 0 | 1 | 2], queue.take())
       if (!this.#open) return false
