@@ -6,13 +6,11 @@ import { crc32, crc32ByTable, crc32OfView, crc32OfWord } from './crc32.ts'
 const seeds = fc.integer({ min: 0, max: 0xffff_ffff })
 /** Lengths around the steps of the loops and around the turn to the native routine. */
 const lengths = fc.oneof(fc.integer({ min: 1, max: 80 }), fc.integer({ min: 300, max: 520 }), fc.integer({ min: 1, max: 5000 }))
-const ranges = fc
-  .tuple(lengths, fc.nat({ max: 40 }), fc.nat({ max: 40 }), fc.infiniteStream(fc.nat({ max: 255 })))
-  .map(([length, before, behind, values]) => ({
-    bytes: Uint8Array.from({ length: before + length + behind }, () => values.next().value!),
-    start: before,
-    end: before + length,
-  }))
+const ranges = fc.tuple(lengths, fc.nat({ max: 40 }), fc.nat({ max: 40 }), fc.infiniteStream(fc.nat({ max: 255 }))).map(([length, before, behind, values]) => ({
+  bytes: Uint8Array.from({ length: before + length + behind }, () => values.next().value!),
+  start: before,
+  end: before + length,
+}))
 
 test('the check value of the catalogue of CRCs is met', () => {
   const digits = new TextEncoder().encode('123456789')
