@@ -7,7 +7,14 @@ export default defineConfig({
   ssr: { resolve: { conditions } },
   test: {
     root: new URL('..', import.meta.url).pathname,
-    include: ['packages/*/src/**/*.test.ts', 'packages/docs/**/*.test.ts', 'test/**/*.test.ts', 'examples/**/*.test.ts', 'bench/**/*.test.ts'],
+    include: [
+      'packages/*/src/**/*.test.ts',
+      'packages/docs/**/*.test.ts',
+      'packages/conformance/examples/**/*.test.ts',
+      'test/**/*.test.ts',
+      'examples/**/*.test.ts',
+      'bench/**/*.test.ts',
+    ],
     exclude: ['**/node_modules/**', '**/dist/**'],
     isolate: false,
     testTimeout: 30_000,

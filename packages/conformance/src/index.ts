@@ -1,1 +1,7 @@
-export {}
+export type { StateMachineSetup } from './machine/setup.ts'
+export { stateMachineCases, testStateMachine } from './machine/suite.ts'
+export type { LogStoreSetup, StorePlace } from './store/setup.ts'
+export { logStoreCases, testLogStore } from './store/suite.ts'
+export { type Case, ConformanceError, register, type TestRunner } from './suite.ts'
+export type { TransportEnd, TransportNetwork, TransportSetup } from './transport/setup.ts'
+export { testTransport, transportCases } from './transport/suite.ts'

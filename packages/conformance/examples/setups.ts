@@ -1,0 +1,55 @@
+import type { PeerId } from '@antiphon/ports'
+import type { LogStoreSetup, StateMachineSetup, TransportNetwork, TransportSetup } from '../src/index.ts'
+import { ArrayStore, Shelf } from './array-store.ts'
+import { Exchange, ExchangeTransport } from './exchange-transport.ts'
+import { type Count, type Tally, TallyMachine } from './tally-machine.ts'
+
+/** What the suite needs to know of the example store; `create` may give a variant. */
+export function arrayStores(create: (shelf: Shelf) => ArrayStore = (shelf) => new ArrayStore(shelf)): LogStoreSetup {
+  return {
+    supports: { durable: true, browser: true },
+    crashes: true,
+    breaks: true,
+    async place() {
+      const shelf = new Shelf()
+      return {
+        create: () => create(shelf),
+        crash: async () => shelf.crash(),
+        failNextFlush: () => {
+          shelf.failNextFlush = true
+        },
+        remove: async () => {},
+      }
+    },
+  }
+}
+
+export function exchangeTransports(kind: typeof ExchangeTransport = ExchangeTransport): TransportSetup {
+  return {
+    severs: true,
+    async network(): Promise<TransportNetwork> {
+      const exchange = new Exchange()
+      const peers = new Map<PeerId, ExchangeTransport>()
+      return {
+        create(peer) {
+          const transport = exchange.transport(kind)
+          peers.set(peer, transport)
+          return { transport, address: () => transport.address }
+        },
+        sever: (a, b) => peers.get(a)?.sever(b),
+        close: async () => {},
+      }
+    },
+  }
+}
+
+export function tallies(create: () => TallyMachine = () => new TallyMachine()): StateMachineSetup<Count, Tally> {
+  return {
+    create,
+    requests: Array.from({ length: 30 }, (_, index) => ({ name: ['apples', 'pears', 'plums'][index % 3]!, by: index % 7 === 6 ? -1 : index })),
+    refused: [
+      { name: 'figs', by: -1 },
+      { name: 'apples', by: -1_000_000 },
+    ],
+  }
+}

@@ -1,0 +1,28 @@
+import { type Case, register, type TestRunner } from '../suite.ts'
+import { endings } from './endings.ts'
+import { log } from './log.ts'
+import { Bench, type LogStoreSetup, type StoreNeed } from './setup.ts'
+import { snapshots } from './snapshots.ts'
+import { staging } from './staging.ts'
+
+/** Everything that the contract of `LogStore` demands, case by case. */
+export function logStoreCases(setup: LogStoreSetup): readonly Case[] {
+  const { durable } = setup.supports
+  const lacking: Record<StoreNeed, string | null> = {
+    always: null,
+    reopens: (setup.reopens ?? durable) ? null : 'the store does not outlive its process',
+    exclusive: (setup.exclusive ?? durable) ? null : 'the store owns nothing that two could share',
+    crashes: setup.crashes === true ? null : 'the set-up pulls no plug',
+    breaks: setup.breaks === true ? null : 'the set-up breaks no flush',
+  }
+  const cases: Case[] = []
+  for (const part of [log, snapshots, staging, endings]) {
+    part((name, need, body) => cases.push({ name, skip: lacking[need], run: () => Bench.use(setup, body) }))
+  }
+  return cases
+}
+
+/** An adapter's whole test: `testLogStore(test, { supports, place })`. */
+export function testLogStore(test: TestRunner, setup: LogStoreSetup): void {
+  register(test, logStoreCases(setup))
+}
