@@ -1,21 +1,21 @@
-import { formatZxid, type Zxid, ZERO } from '@antiphon/ports'
+import { formatZxid, ZERO, type Zxid } from '@antiphon/ports'
 import type { Ledger } from './ledger.ts'
 import {
-  checkLinearizable,
-  counterModel,
   type CounterInput,
   type CounterOutput,
+  checkLinearizable,
+  counterModel,
   type ListInput,
-  listModel,
   type ListOutput,
+  listModel,
   type Model,
   type Operation,
   type RegisterInput,
-  registerModel,
   type RegisterOutput,
+  registerModel,
   type Verdict,
 } from './linearizability.ts'
-import { type KeyedRequest, type KeyedValue, itemsOf } from './machine.ts'
+import { itemsOf, type KeyedRequest, type KeyedValue } from './machine.ts'
 import { Violation } from './violation.ts'
 
 /** What a client did, and what it was told. */
@@ -49,7 +49,17 @@ export class History {
   acknowledged = 0
 
   begin(now: number, start: CallStart): Call {
-    const call: Call = { ...start, id: this.calls.length + 1, invoked: now, returned: Number.POSITIVE_INFINITY, outcome: 'pending', zxid: null, amount: null, seen: null, floor: this.#told }
+    const call: Call = {
+      ...start,
+      id: this.calls.length + 1,
+      invoked: now,
+      returned: Number.POSITIVE_INFINITY,
+      outcome: 'pending',
+      zxid: null,
+      amount: null,
+      seen: null,
+      floor: this.#told,
+    }
     this.calls.push(call)
     return call
   }
@@ -61,7 +71,8 @@ export class History {
     call.zxid = zxid
     call.amount = amount
     this.acknowledged++
-    if (zxid <= call.floor) throw new Violation('linearizability', `${tell(call)} stands at ${formatZxid(zxid)}, but ${formatZxid(call.floor)} had been told before it was called`)
+    if (zxid <= call.floor)
+      throw new Violation('linearizability', `${tell(call)} stands at ${formatZxid(zxid)}, but ${formatZxid(call.floor)} had been told before it was called`)
     if (zxid > this.#told) this.#told = zxid
   }
 
@@ -71,7 +82,11 @@ export class History {
     call.outcome = 'ok'
     call.zxid = zxid
     call.seen = { text: value.version === 0 ? null : value.text, amount: value.amount, items: itemsOf(value) }
-    if (zxid < call.floor) throw new Violation('linearizability', `${tell(call)} saw the state as of ${formatZxid(zxid)}, but ${formatZxid(call.floor)} had been told before it was called`)
+    if (zxid < call.floor)
+      throw new Violation(
+        'linearizability',
+        `${tell(call)} saw the state as of ${formatZxid(zxid)}, but ${formatZxid(call.floor)} had been told before it was called`,
+      )
     if (zxid > this.#told) this.#told = zxid
   }
 
@@ -86,9 +101,12 @@ export class History {
       if (call.kind === 'read') continue
       const zxid = ledger.zxidOf(call.id)
       if (call.outcome === 'ok' && zxid === undefined) throw new Violation('lost', `${tell(call)} was acknowledged and is nowhere`)
-      if (call.outcome === 'ok' && zxid !== call.zxid) throw new Violation('agreement', `${tell(call)} was acknowledged at ${formatZxid(call.zxid!)} and stands at ${formatZxid(zxid!)}`)
-      if ((call.outcome === 'rejected' || call.outcome === 'refused') && zxid !== undefined) throw new Violation('rejected', `${tell(call)} was ${call.outcome} and stands at ${formatZxid(zxid)}`)
-      if (zxid !== undefined && zxid <= call.floor) throw new Violation('linearizability', `${tell(call)} stands at ${formatZxid(zxid)}, but ${formatZxid(call.floor)} had been told before it was called`)
+      if (call.outcome === 'ok' && zxid !== call.zxid)
+        throw new Violation('agreement', `${tell(call)} was acknowledged at ${formatZxid(call.zxid!)} and stands at ${formatZxid(zxid!)}`)
+      if ((call.outcome === 'rejected' || call.outcome === 'refused') && zxid !== undefined)
+        throw new Violation('rejected', `${tell(call)} was ${call.outcome} and stands at ${formatZxid(zxid)}`)
+      if (zxid !== undefined && zxid <= call.floor)
+        throw new Violation('linearizability', `${tell(call)} stands at ${formatZxid(zxid)}, but ${formatZxid(call.floor)} had been told before it was called`)
     }
     let undecided = 0
     for (const [key, calls] of this.#byKey(ledger)) {
@@ -96,7 +114,10 @@ export class History {
       if (verdict.kind === 'undecided') undecided++
       if (verdict.kind === 'violation') {
         const lines = verdict.stuck.map((i) => `  ${tell(calls[i]!)}`)
-        throw new Violation('linearizability', `no order of the calls on ${key} explains what was seen; behind the first ${verdict.longest.length} none of these fits:\n${lines.join('\n')}`)
+        throw new Violation(
+          'linearizability',
+          `no order of the calls on ${key} explains what was seen; behind the first ${verdict.longest.length} none of these fits:\n${lines.join('\n')}`,
+        )
       }
     }
     return { undecided }
@@ -136,7 +157,13 @@ function judgeCalls<State extends string | number | object, Input, Output>(
 ): Verdict {
   const operations = calls.map((call): Operation<Input, Output> => {
     const known = call.outcome === 'ok' || call.outcome === 'refused'
-    return { client: call.client, invoked: call.invoked, returned: known ? call.returned : Number.POSITIVE_INFINITY, input: input(call), output: known ? output(call) : null }
+    return {
+      client: call.client,
+      invoked: call.invoked,
+      returned: known ? call.returned : Number.POSITIVE_INFINITY,
+      input: input(call),
+      output: known ? output(call) : null,
+    }
   })
   return checkLinearizable(model, operations)
 }

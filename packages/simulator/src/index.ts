@@ -1,1 +1,6 @@
-export {}
+export * from './history.ts'
+export * from './linearizability.ts'
+export type { FaultKind, FaultPlan, Profile, ProfileName } from './profile.ts'
+export { SeededRandom } from './random.ts'
+export { type RunOptions, type RunResult, retrace, runSeed } from './simulation.ts'
+export { type Invariant, Violation } from './violation.ts'

@@ -60,7 +60,8 @@ export class Ledger {
     this.#held.set(member, place + 1)
     if (known === undefined) this.#append(member, zxid, time, change, hash, digest)
     else if (known.zxid !== zxid) this.#fail('agreement', `member ${member} applies ${formatZxid(zxid)} where others applied ${formatZxid(known.zxid)}`)
-    else if (known.hash !== hash || known.time !== time) this.#fail('agreement', `member ${member} applies request ${id} at ${formatZxid(zxid)}, others request ${known.id}`)
+    else if (known.hash !== hash || known.time !== time)
+      this.#fail('agreement', `member ${member} applies request ${id} at ${formatZxid(zxid)}, others request ${known.id}`)
     else if (known.digest !== digest) this.#fail('digest', `member ${member} has another state at ${formatZxid(zxid)}`)
   }
 
@@ -78,7 +79,8 @@ export class Ledger {
     if (last !== undefined && zxid <= last.zxid) this.#fail('agreement', `member ${member} applies ${formatZxid(zxid)} behind ${formatZxid(last.zxid)}`)
     if (last !== undefined && time < last.time) this.#fail('time', `the entry ${formatZxid(zxid)} is ${last.time - time} ms older than its predecessor`)
     const earlier = this.#placeOfId.get(change.id)
-    if (earlier !== undefined) this.#fail('integrity', `request ${change.id} stands at ${formatZxid(this.#entries[earlier]!.zxid)} and again at ${formatZxid(zxid)}`)
+    if (earlier !== undefined)
+      this.#fail('integrity', `request ${change.id} stands at ${formatZxid(this.#entries[earlier]!.zxid)} and again at ${formatZxid(zxid)}`)
     const number = this.#numbers.get(change.origin) ?? 0
     if (change.number <= number) this.#fail('origin-order', `request ${change.number} of origin ${change.origin} comes behind its request ${number}`)
     this.#numbers.set(change.origin, change.number)

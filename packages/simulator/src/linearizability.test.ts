@@ -1,5 +1,18 @@
 import { describe, expect, test } from 'vitest'
-import { type CounterInput, type CounterOutput, checkLinearizable, counterModel, listModel, type ListInput, type ListOutput, type Model, type Operation, type RegisterInput, type RegisterOutput, registerModel } from './linearizability.ts'
+import {
+  type CounterInput,
+  type CounterOutput,
+  checkLinearizable,
+  counterModel,
+  type ListInput,
+  type ListOutput,
+  listModel,
+  type Model,
+  type Operation,
+  type RegisterInput,
+  type RegisterOutput,
+  registerModel,
+} from './linearizability.ts'
 import { SeededRandom } from './random.ts'
 
 type Line<I, O> = readonly [client: number, invoked: number, returned: number, input: I, output: O | null]
@@ -22,18 +35,44 @@ const registers: [string, 'linearizable' | 'violation', Operation<RegisterInput,
   ['a read after a write that shows the value before is a violation', 'violation', history([1, 0, 1, write('a'), done(true)], [2, 2, 3, read, saw(null)])],
   ['a read concurrent with a write may see either: the old', 'linearizable', history([1, 0, 10, write('a'), done(true)], [2, 2, 3, read, saw(null)])],
   ['a read concurrent with a write may see either: the new', 'linearizable', history([1, 0, 10, write('a'), done(true)], [2, 2, 3, read, saw('a')])],
-  ['two reads concurrent with a write may not see new, then old', 'violation', history([1, 0, 10, write('a'), done(true)], [2, 2, 3, read, saw('a')], [3, 4, 5, read, saw(null)])],
-  ['what returned and was called in the same instant counts as concurrent', 'linearizable', history([1, 0, 5, write('a'), done(true)], [2, 5, 6, read, saw(null)])],
+  [
+    'two reads concurrent with a write may not see new, then old',
+    'violation',
+    history([1, 0, 10, write('a'), done(true)], [2, 2, 3, read, saw('a')], [3, 4, 5, read, saw(null)]),
+  ],
+  [
+    'what returned and was called in the same instant counts as concurrent',
+    'linearizable',
+    history([1, 0, 5, write('a'), done(true)], [2, 5, 6, read, saw(null)]),
+  ],
   ['a write of unknown outcome may have happened', 'linearizable', history([1, 0, never, write('a'), null], [2, 50, 51, read, saw('a')])],
   ['a write of unknown outcome may not have happened', 'linearizable', history([1, 0, never, write('a'), null], [2, 50, 51, read, saw(null)])],
-  ['a write of unknown outcome may happen late', 'linearizable', history([1, 0, never, write('a'), null], [2, 50, 51, read, saw(null)], [2, 60, 61, read, saw('a')])],
-  ['a write of unknown outcome does not happen twice', 'violation', history([1, 0, never, write('a'), null], [3, 1, 2, write('b'), done(true)], [2, 50, 51, read, saw('a')], [3, 60, 61, write('c'), done(true)], [2, 70, 71, read, saw('a')])],
+  [
+    'a write of unknown outcome may happen late',
+    'linearizable',
+    history([1, 0, never, write('a'), null], [2, 50, 51, read, saw(null)], [2, 60, 61, read, saw('a')]),
+  ],
+  [
+    'a write of unknown outcome does not happen twice',
+    'violation',
+    history(
+      [1, 0, never, write('a'), null],
+      [3, 1, 2, write('b'), done(true)],
+      [2, 50, 51, read, saw('a')],
+      [3, 60, 61, write('c'), done(true)],
+      [2, 70, 71, read, saw('a')],
+    ),
+  ],
   ['a value that nobody wrote is a violation', 'violation', history([1, 0, 1, write('a'), done(true)], [2, 2, 3, read, saw('z')])],
   ['a swap that fits and says it did not is a violation', 'violation', history([1, 0, 1, write('a'), done(true)], [2, 2, 3, swap('a', 'b'), done(false)])],
   ['of two swaps from one value only one may succeed', 'violation', history([1, 0, 9, swap(null, 'a'), done(true)], [2, 0, 9, swap(null, 'b'), done(true)])],
   ['two swaps in a chain both succeed', 'linearizable', history([1, 0, 9, swap('b', 'a'), done(true)], [2, 0, 9, swap(null, 'b'), done(true)])],
   // Two readers that disagree about the order of two concurrent writes.
-  ['readers may not disagree about the order of writes', 'violation', history([1, 0, 9, write('a'), done(true)], [2, 0, 9, write('b'), done(true)], [3, 10, 11, read, saw('a')], [4, 12, 13, read, saw('b')])],
+  [
+    'readers may not disagree about the order of writes',
+    'violation',
+    history([1, 0, 9, write('a'), done(true)], [2, 0, 9, write('b'), done(true)], [3, 10, 11, read, saw('a')], [4, 12, 13, read, saw('b')]),
+  ],
 ]
 
 describe('registers', () => {
@@ -81,7 +120,9 @@ describe('counters and lists', () => {
   })
 
   test('an append that tells a wrong length is a violation', () => {
-    expect(checkLinearizable(listModel, history<ListInput, ListOutput>([1, 0, 1, append('a'), { length: 1 }], [1, 2, 3, append('b'), { length: 3 }])).kind).toBe('violation')
+    expect(
+      checkLinearizable(listModel, history<ListInput, ListOutput>([1, 0, 1, append('a'), { length: 1 }], [1, 2, 3, append('b'), { length: 3 }])).kind,
+    ).toBe('violation')
   })
 })
 

@@ -42,7 +42,11 @@ interface Node {
 export const BUDGET = 400_000
 
 /** Judges one part of a history. */
-export function checkLinearizable<State extends string | number | object, Input, Output>(model: Model<State, Input, Output>, operations: readonly Operation<Input, Output>[], budget: number = BUDGET): Verdict {
+export function checkLinearizable<State extends string | number | object, Input, Output>(
+  model: Model<State, Input, Output>,
+  operations: readonly Operation<Input, Output>[],
+  budget: number = BUDGET,
+): Verdict {
   const head = link(operations)
   const done = new Uint32Array(Math.ceil(operations.length / 32))
   const seen = new Set<string>()
@@ -145,7 +149,10 @@ function stuck(operations: readonly Operation<unknown, unknown>[], longest: read
 
 // The objects that the simulation's machine is made of.
 
-export type RegisterInput = { readonly kind: 'read' } | { readonly kind: 'write'; readonly value: string } | { readonly kind: 'swap'; readonly expected: string | null; readonly value: string }
+export type RegisterInput =
+  | { readonly kind: 'read' }
+  | { readonly kind: 'write'; readonly value: string }
+  | { readonly kind: 'swap'; readonly expected: string | null; readonly value: string }
 /** Of a read: the value; of a swap: whether it took place; of a write: true. */
 export type RegisterOutput = { readonly value: string | null } | { readonly done: boolean }
 

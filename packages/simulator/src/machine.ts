@@ -1,4 +1,4 @@
-import { AntiphonError, type CommittedBatch, type PrimaryContext, type StateMachine, type Zxid, ZERO } from '@antiphon/ports'
+import { AntiphonError, type CommittedBatch, type PrimaryContext, type StateMachine, ZERO, type Zxid } from '@antiphon/ports'
 import { hashText } from './trace.ts'
 
 /** What a client asks for. `id` is unique in the run; `origin` and `number` say which incarnation asked, and in which order it did. */
@@ -83,8 +83,26 @@ export class KeyedMachine implements StateMachine<KeyedRequest, KeyedResult> {
   }
 
   decodeRequest(bytes: Uint8Array): KeyedRequest {
-    const [kind, id, origin, number, key, expected, value, padding] = decoder.decode(bytes).split(' ') as [KeyedRequest['kind'], string, string, string, string, string, string, string]
-    return { kind, id: Number(id), origin: Number(origin), number: Number(number), key, expected: expected === '-' ? null : expected.slice(1), value, padding: padding.length }
+    const [kind, id, origin, number, key, expected, value, padding] = decoder.decode(bytes).split(' ') as [
+      KeyedRequest['kind'],
+      string,
+      string,
+      string,
+      string,
+      string,
+      string,
+      string,
+    ]
+    return {
+      kind,
+      id: Number(id),
+      origin: Number(origin),
+      number: Number(number),
+      key,
+      expected: expected === '-' ? null : expected.slice(1),
+      value,
+      padding: padding.length,
+    }
   }
 
   encodeResult(result: KeyedResult): Uint8Array {
@@ -170,7 +188,9 @@ export class KeyedMachine implements StateMachine<KeyedRequest, KeyedResult> {
     const before = this.read(key)
     const amount = kind === 'add' ? before.amount + Number(value) : kind === 'append' ? before.amount + 1 : 0
     if (change.version !== before.version + 1 || change.amount !== amount) {
-      throw new Error(`request ${change.id} was computed for version ${change.version} of ${key} with ${change.amount}, and meets version ${before.version} with ${before.amount}`)
+      throw new Error(
+        `request ${change.id} was computed for version ${change.version} of ${key} with ${change.amount}, and meets version ${before.version} with ${before.amount}`,
+      )
     }
     let items = before.items
     if (kind === 'append') {
@@ -195,7 +215,16 @@ export function itemsOf(value: KeyedValue): readonly string[] {
 }
 
 function decodeChange(text: string): KeyedChange {
-  const [kind, id, origin, number, key, version, amount, value] = text.split(' ') as [KeyedChange['kind'], string, string, string, string, string, string, string]
+  const [kind, id, origin, number, key, version, amount, value] = text.split(' ') as [
+    KeyedChange['kind'],
+    string,
+    string,
+    string,
+    string,
+    string,
+    string,
+    string,
+  ]
   return { kind, id: Number(id), origin: Number(origin), number: Number(number), key, version: Number(version), amount: Number(amount), value }
 }
 

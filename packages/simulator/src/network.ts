@@ -1,4 +1,3 @@
-import { crc32 } from '@antiphon/consensus-core'
 import type { Address, Lane, PeerId, Transport, TransportHandler } from '@antiphon/ports'
 import type { SeededRandom } from './random.ts'
 import type { Timeline } from './timeline.ts'
@@ -24,7 +23,17 @@ export interface NetworkConditions {
 
 /** A network without trouble. */
 export function calm(): NetworkConditions {
-  return { delayLow: 0.2, delayHigh: 2, spikeChance: 0, spikeMs: 0, coalesceChance: 0.8, noticeMs: 5, redialLow: 5, redialHigh: 60, laneBytesMax: 4 * 1024 * 1024 }
+  return {
+    delayLow: 0.2,
+    delayHigh: 2,
+    spikeChance: 0,
+    spikeMs: 0,
+    coalesceChance: 0.8,
+    noticeMs: 5,
+    redialLow: 5,
+    redialHigh: 60,
+    laneBytesMax: 4 * 1024 * 1024,
+  }
 }
 
 const LANES: readonly Lane[] = ['control', 'entries', 'bulk']
@@ -215,7 +224,8 @@ export class SimNetwork {
       if (end.state !== 'up') return
       const bytes = joined(pieces)
       const from = end.other.transport.id
-      this.trace.add(this.timeline.now, end.transport.id, 1, from * 0x10000 + bytes.length, crc32(bytes), () => `<- ${from}  ${this.describe(bytes)}`)
+      // A frame's head begins with its checksum and its run ends in the history's: together they stand for all of it.
+      this.trace.add(this.timeline.now, end.transport.id, from, wordAt(bytes, 0), wordAt(bytes, bytes.length - 4), () => `<- ${from}  ${this.describe(bytes)}`)
       end.transport.handler.frame(from, end.number, lane, bytes)
     }
   }
@@ -400,13 +410,25 @@ export class SimTransport implements Transport {
 
 function makeEnd(transport: SimTransport, link: Link): End {
   const lanes = { control: makeLane(), entries: makeLane(), bulk: makeLane() }
-  const end = { transport, number: transport.nextConnection(), link, state: 'coming', cutAt: Number.POSITIVE_INFINITY, wordHeld: false, lanes } as unknown as End
+  const end = {
+    transport,
+    number: transport.nextConnection(),
+    link,
+    state: 'coming',
+    cutAt: Number.POSITIVE_INFINITY,
+    wordHeld: false,
+    lanes,
+  } as unknown as End
   end.other = end
   return end
 }
 
 function makeLane(): LaneState {
   return { lastAt: 0, lastSentAt: -1, lastDelivery: null, bytesUnderWay: 0, refused: false, held: [] }
+}
+
+function wordAt(bytes: Uint8Array, at: number): number {
+  return (bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!
 }
 
 /** Copied when it is "written", not when it is handed over: a sender that changes its pieces meanwhile breaks the frame's checksum and is found out. */

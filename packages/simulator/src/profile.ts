@@ -54,6 +54,8 @@ export interface Profile {
   readonly syncLimitTicks: number
   readonly initLimitTicks: number
   readonly snapshotEveryEntries: number
+  readonly retainSnapshots: number
+  readonly originWindow: number
   readonly windowBytes: number
   readonly recentBytes: number
   readonly segmentBytes: number
@@ -67,7 +69,22 @@ export interface Profile {
 
 export type ProfileName = 'small' | 'swarm'
 
-const FAULTS: readonly FaultKind[] = ['crash', 'crash-in-write', 'crash-many', 'restart', 'sever', 'flap', 'partition', 'isolate', 'one-way', 'bridge', 'pause', 'slow-disk', 'slow-network', 'clock-jump']
+const FAULTS: readonly FaultKind[] = [
+  'crash',
+  'crash-in-write',
+  'crash-many',
+  'restart',
+  'sever',
+  'flap',
+  'partition',
+  'isolate',
+  'one-way',
+  'bridge',
+  'pause',
+  'slow-disk',
+  'slow-network',
+  'clock-jump',
+]
 
 /** `small`: three voters, 200 requests, at most 60 virtual seconds. `swarm`: the seed draws the ensemble too. Each seed draws its own selection of faults: one that has few kinds shows other bugs than one that has all. */
 export function drawProfile(name: ProfileName, random: SeededRandom): Profile {
@@ -75,7 +92,12 @@ export function drawProfile(name: ProfileName, random: SeededRandom): Profile {
   const voters = small ? 3 : random.pick([1, 3, 3, 3, 5, 5])
   const observers = small ? 0 : random.pick([0, 0, 0, 1, 2])
   const network = drawNetwork(random)
-  const disk: DiskConditions = { flushLow: 0.1, flushHigh: random.pick([0.5, 3, 3, 20]), slowChance: random.pick([0, 0, 0.01, 0.05]), slowMs: random.pick([100, 600]) }
+  const disk: DiskConditions = {
+    flushLow: 0.1,
+    flushHigh: random.pick([0.5, 3, 3, 20]),
+    slowChance: random.pick([0, 0, 0.01, 0.05]),
+    slowMs: random.pick([100, 600]),
+  }
   const timerSlackMs = random.pick([0, 1, 10])
   const skewed = random.chance(0.5)
   return {
@@ -93,7 +115,9 @@ export function drawProfile(name: ProfileName, random: SeededRandom): Profile {
     syncLimitTicks: random.pick([4, 10]),
     initLimitTicks: random.pick([12, 30]),
     snapshotEveryEntries: random.pick([10, 30, 100, 100_000]),
-    windowBytes: random.pick([4096, 65_536, 1_048_576]),
+    retainSnapshots: random.pick([1, 2]),
+    originWindow: random.pick([4, 64, 1024]),
+    windowBytes: random.pick([8192, 65_536, 1_048_576]),
     recentBytes: random.pick([0, 2048, 65_536]),
     segmentBytes: random.pick([4096, 16_384]),
     network,

@@ -118,6 +118,7 @@ export function drive(step: () => boolean): Promise<void> {
     }
     const refill = (): void => {
       waiting = STEPS_A_BATCH
+      // biome-ignore lint/style/noRestrictedGlobals: virtual time waits for the host's microtasks, and for nothing else of it
       for (let i = 0; i < STEPS_A_BATCH; i++) setImmediate(one)
     }
     refill()

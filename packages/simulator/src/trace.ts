@@ -1,24 +1,23 @@
 /**
- * What happened in a run: a hash over everything, and the last lines for people. Facts are kept unformatted, because almost all of them are never read.
+ * What happens in a run, as a hash over every fact, and as lines for people when somebody wants them. A run repeats to the byte, so the first one needs no lines: a
+ * failing seed is simply run again with them.
  */
 export class Trace {
-  readonly #ring: (Fact | undefined)[]
-  readonly #echo: ((line: string) => void) | null
-  #next = 0
+  readonly #say: ((line: string) => void) | null
   #low = 0x811c9dc5
   #high = 0x9747b28c
   #facts = 0
 
-  constructor(keep: number, echo: ((line: string) => void) | null = null) {
-    this.#ring = new Array<Fact | undefined>(keep)
-    this.#echo = echo
+  /** `say` is given each line as it happens; null: nobody reads them. */
+  constructor(say: ((line: string) => void) | null) {
+    this.#say = say
   }
 
   get facts(): number {
     return this.#facts
   }
 
-  /** `a`, `b`, `c` enter the hash; `tell` makes the line, and is called only when somebody reads it. */
+  /** `a`, `b` and `c` enter the hash; `tell` makes the line, at once or never. `member` 0 is the world outside. */
   add(at: number, member: number, a: number, b: number, c: number, tell: () => string): void {
     this.#facts++
     this.#mix(Math.floor(at * 1000))
@@ -26,26 +25,12 @@ export class Trace {
     this.#mix(a)
     this.#mix(b)
     this.#mix(c)
-    if (this.#echo !== null) this.#echo(line(at, member, tell()))
-    else {
-      this.#ring[this.#next] = { at, member, tell }
-      this.#next = (this.#next + 1) % this.#ring.length
-    }
+    this.#say?.(`${at.toFixed(3).padStart(11)}  ${member === 0 ? '-' : member}  ${tell()}`)
   }
 
   /** 16 hexadecimal digits over every fact so far. */
   hash(): string {
     return (this.#high >>> 0).toString(16).padStart(8, '0') + (this.#low >>> 0).toString(16).padStart(8, '0')
-  }
-
-  /** The last facts, oldest first. */
-  lines(): string[] {
-    const lines: string[] = []
-    for (let i = 0; i < this.#ring.length; i++) {
-      const fact = this.#ring[(this.#next + i) % this.#ring.length]
-      if (fact !== undefined) lines.push(line(fact.at, fact.member, fact.tell()))
-    }
-    return lines
   }
 
   #mix(value: number): void {
@@ -56,17 +41,28 @@ export class Trace {
   }
 }
 
-interface Fact {
-  readonly at: number
-  readonly member: number
-  readonly tell: () => string
+/** The last `length` of what was pushed. */
+export class Ring<T> {
+  readonly #items: T[] = []
+  readonly #length: number
+  #next = 0
+
+  constructor(length: number) {
+    this.#length = length
+  }
+
+  push(item: T): void {
+    this.#items[this.#next] = item
+    this.#next = (this.#next + 1) % this.#length
+  }
+
+  /** Oldest first. */
+  items(): T[] {
+    return [...this.#items.slice(this.#next), ...this.#items.slice(0, this.#next)]
+  }
 }
 
-function line(at: number, member: number, text: string): string {
-  return `${at.toFixed(3).padStart(11)}  ${member === 0 ? '-' : String(member)}  ${text}`
-}
-
-/** A number for the hash out of a text. */
+/** A number for a hash out of a text (FNV-1a, 32 bits). */
 export function hashText(text: string): number {
   let hash = 0x811c9dc5
   for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193)

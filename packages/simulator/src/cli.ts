@@ -1,0 +1,192 @@
+import { availableParallelism } from 'node:os'
+import { isMainThread, parentPort, Worker } from 'node:worker_threads'
+import type { ProfileName } from './profile.ts'
+import { type RunOptions, type RunResult, retrace, runSeed } from './simulation.ts'
+
+const USAGE = `Runs whole ensembles under faults on virtual time, one run for each seed.
+
+  sim --seeds N        how many (default 100)
+      --seed S         the first one (default 1)
+      --profile NAME   small: three voters, 200 requests; swarm: the seed draws the ensemble too (default)
+      --workers N      worker threads; 0: none (default: one for each core)
+      --trace          print every line of the first seed's trace, and stop behind it
+      --json           end with one line of JSON
+`
+/** Lines of a failing seed's trace that are printed. */
+const TRACE_LINES = 400
+/** A seed that takes longer hangs. */
+const HANG_MS = 120_000
+/** Failing seeds after which nothing new is learnt. */
+const VIOLATIONS_MAX = 10
+
+interface Arguments {
+  readonly seeds: number
+  readonly first: number
+  readonly profile: ProfileName
+  readonly workers: number
+  readonly trace: boolean
+  readonly json: boolean
+}
+
+/** What a worker tells of one seed. */
+interface Report {
+  readonly seed: number
+  readonly violation: { readonly invariant: string; readonly message: string } | null
+  readonly steps: number
+  readonly commits: number
+  readonly elections: number
+  readonly undecided: number
+  readonly paths: readonly (readonly [string, number])[]
+  /** Only of a failing seed. */
+  readonly lines: readonly string[]
+}
+
+function parse(args: readonly string[]): Arguments | string {
+  const read = { seeds: 100, first: 1, profile: 'swarm' as ProfileName, workers: availableParallelism(), trace: false, json: false }
+  for (let i = 0; i < args.length; i++) {
+    const [name, inline] = args[i]!.split('=', 2) as [string, string | undefined]
+    if (name === '--trace') read.trace = true
+    else if (name === '--json') read.json = true
+    else if (name === '--profile') {
+      const profile = inline ?? args[++i]
+      if (profile !== 'small' && profile !== 'swarm') return `--profile is small or swarm, not ${profile}`
+      read.profile = profile
+    } else {
+      const field = { '--seeds': 'seeds', '--seed': 'first', '--workers': 'workers' }[name] as 'seeds' | 'first' | 'workers' | undefined
+      if (field === undefined) return `${name} is unknown`
+      const text = inline ?? args[++i] ?? ''
+      const value = Number(text)
+      if (text === '' || !Number.isSafeInteger(value) || value < (field === 'workers' ? 0 : 1)) return `${name} takes a positive integer, not "${text}"`
+      read[field] = value
+    }
+  }
+  return read
+}
+
+async function runOne(options: RunOptions): Promise<Report> {
+  const result = await runSeed(options)
+  const failed = result.violation === null ? null : await again(options, result)
+  return {
+    seed: result.seed,
+    violation: failed?.violation ?? null,
+    steps: result.steps,
+    commits: result.commits,
+    elections: result.elections,
+    undecided: result.undecided,
+    paths: [...result.paths],
+    lines: failed?.lines ?? [],
+  }
+}
+
+/** A failing seed runs again for its trace; it must go the same way. */
+async function again(options: RunOptions, first: RunResult): Promise<Pick<Report, 'violation' | 'lines'>> {
+  const { result, lines } = await retrace(options, TRACE_LINES)
+  const { invariant, message } = first.violation!
+  if (result.hash === first.hash) return { violation: { invariant, message }, lines }
+  return {
+    violation: { invariant: 'determinism', message: `a second run went another way; the first one ended in a violation of ${invariant}: ${message}` },
+    lines,
+  }
+}
+
+async function work(): Promise<void> {
+  const port = parentPort!
+  port.on('message', (options: RunOptions) => {
+    runOne(options).then(
+      (report) => port.postMessage(report),
+      (error: unknown) => {
+        throw error
+      },
+    )
+  })
+}
+
+/** Deals seeds out one by one; resolves when all are back or too many have failed. */
+function deal({ seeds, first, profile, workers }: Arguments, take: (report: Report) => void): Promise<void> {
+  return new Promise((resolve) => {
+    let next = first
+    let violations = 0
+    let live = 0
+    const start = (): void => {
+      const worker = new Worker(new URL(import.meta.url))
+      let seed = 0
+      let hang: NodeJS.Timeout | null = null
+      live++
+      const end = (): void => {
+        if (hang !== null) clearTimeout(hang)
+        hang = null
+        worker.removeAllListeners()
+        void worker.terminate()
+        if (--live === 0) resolve()
+      }
+      const give = (): void => {
+        if (hang !== null) clearTimeout(hang)
+        if (next >= first + seeds || violations >= VIOLATIONS_MAX) return end()
+        seed = next++
+        hang = setTimeout(() => fail('liveness', `the run hangs: no end after ${HANG_MS / 1000} s`), HANG_MS)
+        worker.postMessage({ seed, profile } satisfies RunOptions)
+      }
+      // What a promise that nobody waits for rejects with ends the worker: its seed has failed, a new worker takes the next one.
+      const fail = (invariant: string, message: string): void => {
+        violations++
+        take({ seed, violation: { invariant, message }, steps: 0, commits: 0, elections: 0, undecided: 0, paths: [], lines: [] })
+        if (next < first + seeds && violations < VIOLATIONS_MAX) start()
+        end()
+      }
+      worker.on('message', (report: Report) => {
+        if (report.violation !== null) violations++
+        take(report)
+        give()
+      })
+      worker.on('error', (error) => fail('crash', String((error as Error).stack ?? error)))
+      give()
+    }
+    for (let i = 0; i < Math.min(workers, seeds); i++) start()
+  })
+}
+
+async function main(args: Arguments): Promise<boolean> {
+  const began = performance.now()
+  const total = { seeds: 0, steps: 0, commits: 0, elections: 0, violations: 0, seconds: 0 }
+  const paths = new Map<string, number>()
+  let undecided = 0
+  const take = (report: Report): void => {
+    total.seeds++
+    total.steps += report.steps
+    total.commits += report.commits
+    total.elections += report.elections
+    undecided += report.undecided
+    for (const [path, times] of report.paths) paths.set(path, (paths.get(path) ?? 0) + times)
+    if (report.violation === null) return
+    total.violations++
+    for (const line of report.lines) console.log(line)
+    console.log(`seed ${report.seed}: VIOLATION of ${report.violation.invariant}: ${report.violation.message}`)
+    console.log(`again: npm run sim -- --seeds 1 --seed ${report.seed} --profile ${args.profile} --trace`)
+  }
+  if (args.trace) take(await runOne({ seed: args.first, profile: args.profile, say: console.log }))
+  else if (args.workers === 0) {
+    for (let seed = args.first; seed < args.first + args.seeds && total.violations < VIOLATIONS_MAX; seed++) take(await runOne({ seed, profile: args.profile }))
+  } else await deal(args, take)
+  total.seconds = Math.round(performance.now() - began) / 1000
+  const asked = args.trace ? 1 : args.seeds
+  console.log(
+    `${[...paths]
+      .sort()
+      .map(([path, times]) => `${path} ${times}`)
+      .join(', ')}`,
+  )
+  if (undecided > 0) console.log(`${undecided} keys were too tangled to be judged`)
+  console.log(
+    `${total.seeds} of ${asked} seeds, ${total.steps} steps, ${total.commits} commits, ${total.elections} elections, ${total.violations} violations in ${total.seconds} s`,
+  )
+  if (args.json) console.log(JSON.stringify(total))
+  return total.violations === 0 && total.seeds >= asked
+}
+
+if (isMainThread) {
+  const args = parse(process.argv.slice(2))
+  if (typeof args === 'string') {
+    console.error(`${args}\n\n${USAGE}`)
+    process.exitCode = 2
+  } else process.exitCode = (await main(args)) ? 0 : 1
+} else await work()

@@ -1,0 +1,208 @@
+import { AntiphonError } from '@antiphon/ports'
+import type { Call } from './history.ts'
+import type { KeyedRequest } from './machine.ts'
+import type { Life, Member } from './member.ts'
+import type { SeededRandom } from './random.ts'
+import { Violation } from './violation.ts'
+import type { World } from './world.ts'
+
+/** Beyond its timeout a call must have been answered: a few ticks for the replica to notice, and the lateness of its timers. */
+const GRACE_MS = 1500
+
+/** Applications that call replicas and believe what they are told. */
+export class Clients {
+  readonly #world: World
+  readonly #random: SeededRandom
+  #left: number
+  #open = 0
+
+  constructor(world: World, random: SeededRandom) {
+    this.#world = world
+    this.#random = random
+    this.#left = world.profile.requests
+  }
+
+  /** Every call was made and answered, or its process is dead. */
+  get idle(): boolean {
+    return this.#left <= 0 && this.#open === 0
+  }
+
+  start(): void {
+    for (let client = 1; client <= this.#world.profile.clients; client++) this.#later(client)
+  }
+
+  /** No more calls. */
+  stop(): void {
+    this.#left = 0
+  }
+
+  /** One write through `member`, outside of the plan; `done` is told whether it was acknowledged. */
+  writeThrough(member: Member, timeoutMs: number, done: (acknowledged: boolean) => void): void {
+    const { life } = member
+    if (life?.replica == null) return done(false)
+    this.#write(0, life, { kind: 'append', key: 'l-last', expected: null, value: `m${member.id}` }, timeoutMs, done)
+  }
+
+  /** The same for a linearizable read. */
+  readThrough(member: Member, timeoutMs: number, done: (answered: boolean) => void): void {
+    const { life } = member
+    if (life?.replica == null) return done(false)
+    this.#read(0, life, 'l-last', timeoutMs, done)
+  }
+
+  #later(client: number): void {
+    const { profile, timeline } = this.#world
+    timeline.after(-Math.log(1 - this.#random.unit()) * profile.thinkMs, 0, () => this.#turn(client))
+  }
+
+  #turn(client: number): void {
+    if (this.#left <= 0) return
+    const up = this.#world.members.filter((member) => member.isUp)
+    if (up.length === 0) return this.#later(client)
+    const life = this.#random.pick(up).life!
+    const burst = Math.min(this.#left, this.#random.between(1, this.#world.profile.burst))
+    let open = burst
+    const done = (): void => {
+      if (--open === 0) this.#later(client)
+    }
+    this.#left -= burst
+    for (let i = 0; i < burst; i++) this.#call(client, life, done)
+  }
+
+  #call(client: number, life: Life, done: () => void): void {
+    const { profile } = this.#world
+    const random = this.#random
+    const key = `${random.pick(['r', 'c', 'l'])}${random.below(profile.keys)}`
+    if (random.chance(profile.readShare))
+      return random.chance(0.3) ? this.#readLocally(life, key, done) : this.#read(client, life, key, profile.timeoutMs, done)
+    const value = `v${this.#world.history.calls.length + 1}`
+    if (key[0] === 'c') return this.#write(client, life, { kind: 'add', key, expected: null, value: String(random.between(1, 9)) }, profile.timeoutMs, done)
+    if (key[0] === 'l') return this.#write(client, life, { kind: 'append', key, expected: null, value }, profile.timeoutMs, done)
+    if (random.chance(0.6)) return this.#write(client, life, { kind: 'set', key, expected: null, value }, profile.timeoutMs, done)
+    const held = life.machine.read(key)
+    this.#write(client, life, { kind: 'swap', key, expected: held.version === 0 ? null : held.text, value }, profile.timeoutMs, done)
+  }
+
+  #write(
+    client: number,
+    life: Life,
+    request: Pick<KeyedRequest, 'kind' | 'key' | 'expected' | 'value'>,
+    timeoutMs: number,
+    done: (acknowledged: boolean) => void,
+  ): void {
+    const { history, timeline, profile, durability } = this.#world
+    const call = history.begin(timeline.now, { ...request, client, member: life.member.id })
+    const settle = this.#settling(life, call, timeoutMs, done)
+    const padding = profile.paddingMax > 0 && this.#random.chance(0.3) ? this.#random.below(profile.paddingMax) : 0
+    const full: KeyedRequest = { ...request, id: call.id, origin: life.origin, number: ++life.requests, padding }
+    life.replica!.propose('keyed', full, { timeoutMs }).then(
+      (result) =>
+        settle(() => {
+          history.written(timeline.now, call, result.zxid, result.amount)
+          durability.committed(result.zxid, `member ${life.member.id} acknowledged`)
+          if (life.machine.applied < result.zxid) throw new Violation('local-reads', `member ${life.member.id} acknowledged a write that it has not applied`)
+        }),
+      (error: unknown) => settle(() => refused(this.#world, call, error)),
+    )
+  }
+
+  #read(client: number, life: Life, key: string, timeoutMs: number, done: (answered: boolean) => void): void {
+    const { history, timeline } = this.#world
+    const call = history.begin(timeline.now, { kind: 'read', key, expected: null, value: '', client, member: life.member.id })
+    const settle = this.#settling(life, call, timeoutMs, done)
+    life.replica!.read('linearizable', { timeoutMs }).then(
+      () => settle(() => history.read(timeline.now, call, life.machine.applied, life.machine.read(key))),
+      (error: unknown) => settle(() => refused(this.#world, call, error)),
+    )
+  }
+
+  /** Must be answered at once, and never shows less than before: the ledger judges what the machine holds, here only its place can go wrong. */
+  #readLocally(life: Life, key: string, done: () => void): void {
+    const { ledger, report, timeline } = this.#world
+    this.#open++
+    const before = life.machine.applied
+    const began = timeline.now
+    const end = (): void => {
+      this.#open--
+      life.onDeath.delete(end)
+      done()
+    }
+    life.onDeath.add(end)
+    life.replica!.read('local').then(
+      () => {
+        if (life.over) return
+        const value = life.machine.read(key)
+        if (life.machine.applied < before || timeline.now !== began)
+          report(new Violation('local-reads', `a local read on member ${life.member.id} went back or had to wait`))
+        if (value.version > 0 && ledger.held(life.member.id) === 0)
+          report(new Violation('local-reads', `member ${life.member.id} shows a value that it never applied`))
+        end()
+      },
+      (error: unknown) => {
+        if (life.over) return
+        if (!(error instanceof AntiphonError) || error.code !== 'CLOSED') report(new Violation('crash', `a local read failed: ${String(error)}`))
+        end()
+      },
+    )
+  }
+
+  /** Ends a call once: by its answer, by the death of its process, or as a violation when neither comes. */
+  #settling(life: Life, call: Call, timeoutMs: number, done: (good: boolean) => void): (judge: () => void) => void {
+    const { timeline, history, trace, report } = this.#world
+    const { name, id } = { name: `${call.kind} ${call.key}`, id: call.id }
+    this.#open++
+    trace.add(
+      timeline.now,
+      life.member.id,
+      30,
+      id,
+      0,
+      () => `call ${id} of client ${call.client}: ${name} ${call.expected === null ? '' : `${call.expected} -> `}${call.value}`,
+    )
+    let ended = false
+    const end = (): void => {
+      ended = true
+      this.#open--
+      life.onDeath.delete(died)
+      timeline.cancel(overdue)
+      trace.add(timeline.now, life.member.id, 31, id, call.zxid ?? 0, () => `call ${id} ends: ${call.outcome}${call.zxid === null ? '' : ` at ${call.zxid}`}`)
+      done(call.outcome === 'ok')
+    }
+    const died = (): void => {
+      history.ended(Number.POSITIVE_INFINITY, call, 'unknown')
+      end()
+    }
+    const watch = (): void => {
+      // A paused process answers later.
+      if (this.#world.wasPaused(life.member.id, GRACE_MS)) overdue = timeline.after(GRACE_MS, 0, watch)
+      else report(new Violation('liveness', `call ${id} on member ${life.member.id} was not answered within its timeout of ${timeoutMs} ms`))
+    }
+    let overdue = timeline.after(timeoutMs * 1.1 + GRACE_MS, 0, watch)
+    life.onDeath.add(died)
+    return (judge) => {
+      if (ended) return
+      if (life.over) {
+        report(new Violation('crash', `a dead process of member ${life.member.id} answers call ${id}`))
+        return
+      }
+      try {
+        judge()
+      } catch (error) {
+        report(error instanceof Violation ? error : new Violation('crash', String((error as Error).stack)))
+      }
+      end()
+    }
+  }
+}
+
+/** Errors that a client of a sound ensemble may meet. */
+const EXPECTED = new Set(['REFUSED', 'NOT_READY', 'OVERLOADED', 'CLOSED', 'TIMEOUT', 'ABORTED'])
+
+function refused(world: World, call: Call, error: unknown): void {
+  if (!(error instanceof AntiphonError)) throw new Violation('crash', `call ${call.id} was answered with ${String((error as Error).stack)}`)
+  if (!EXPECTED.has(error.code)) throw new Violation('fault', `call ${call.id} was answered with ${error.code}: ${error.message}`)
+  world.count(`answer ${error.code} ${error.outcome}`)
+  const { now } = world.timeline
+  if (error.code === 'REFUSED') world.history.ended(now, call, 'refused')
+  else world.history.ended(error.outcome === 'unknown' ? Number.POSITIVE_INFINITY : now, call, error.outcome)
+}

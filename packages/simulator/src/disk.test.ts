@@ -1,0 +1,113 @@
+import { expect, test } from 'vitest'
+import { SimDisk } from './disk.ts'
+import { SeededRandom } from './random.ts'
+import { Timeline } from './timeline.ts'
+
+const calm = { flushLow: 1, flushHigh: 1, slowChance: 0, slowMs: 0 }
+const makeDisk = (seed: number): SimDisk => new SimDisk(new Timeline(), new SeededRandom(seed), { ...calm })
+const filled = (length: number, byte: number): Uint8Array => new Uint8Array(length).fill(byte)
+
+function content(disk: SimDisk, name: string): Uint8Array | null {
+  const mounted = disk.mount()
+  if (!mounted.list().includes(name)) return null
+  const file = mounted.open(name, 'read')
+  const bytes = new Uint8Array(mounted.size(file))
+  mounted.read(file, bytes, 0)
+  return bytes
+}
+
+test('what was synced, name and content, survives every crash', () => {
+  for (let seed = 1; seed <= 200; seed++) {
+    const disk = makeDisk(seed)
+    const mounted = disk.mount()
+    const file = mounted.open('log', 'create')
+    mounted.write(file, filled(3000, 7), 0)
+    mounted.sync(file)
+    mounted.syncDirectory()
+    mounted.write(file, filled(2000, 8), 2500)
+    disk.crash()
+    const bytes = content(disk, 'log')!
+    expect(bytes.subarray(0, 2500).every((byte) => byte === 7)).toBe(true)
+    expect(bytes.length).toBeGreaterThanOrEqual(3000)
+    expect(bytes.length).toBeLessThanOrEqual(4500)
+  }
+})
+
+test('of what was not synced anything may survive: all, nothing, a torn part, a later write without an earlier one', () => {
+  const seen = { all: 0, nothing: 0, torn: 0, reordered: 0 }
+  for (let seed = 1; seed <= 400; seed++) {
+    const disk = makeDisk(seed)
+    const mounted = disk.mount()
+    const file = mounted.open('log', 'create')
+    mounted.write(file, filled(4096, 1), 0)
+    mounted.sync(file)
+    mounted.syncDirectory()
+    mounted.write(file, filled(1024, 2), 0)
+    mounted.write(file, filled(1024, 3), 2048)
+    disk.crash()
+    const bytes = content(disk, 'log')!
+    const first = bytes.subarray(0, 1024).filter((byte) => byte === 2).length
+    const second = bytes.subarray(2048, 3072).filter((byte) => byte === 3).length
+    if (first === 1024 && second === 1024) seen.all++
+    if (first === 0 && second === 0) seen.nothing++
+    if ((first > 0 && first < 1024) || (second > 0 && second < 1024)) seen.torn++
+    if (first === 0 && second > 0) seen.reordered++
+    expect(bytes.length).toBe(4096)
+    expect(bytes.subarray(1024, 2048).every((byte) => byte === 1)).toBe(true)
+  }
+  for (const times of Object.values(seen)) expect(times).toBeGreaterThan(10)
+})
+
+test('a name that was not synced may be lost, and one that was removed may be there again', () => {
+  const seen = { created: 0, removed: 0, renamed: 0 }
+  for (let seed = 1; seed <= 200; seed++) {
+    const disk = makeDisk(seed)
+    const mounted = disk.mount()
+    for (const name of ['a', 'b.new']) mounted.sync(mounted.open(name, 'create'))
+    mounted.syncDirectory()
+    mounted.open('c', 'create')
+    mounted.remove('a')
+    mounted.rename('b.new', 'b')
+    disk.crash()
+    const names = disk.mount().list()
+    if (names.includes('c')) seen.created++
+    if (names.includes('a')) seen.removed++
+    if (names.includes('b')) seen.renamed++
+    expect(names.includes('b')).not.toBe(names.includes('b.new'))
+  }
+  for (const times of Object.values(seen)) {
+    expect(times).toBeGreaterThan(20)
+    expect(times).toBeLessThan(180)
+  }
+})
+
+test('the machine dies in the midst of what it does, and a dead process changes nothing any more', () => {
+  const disk = makeDisk(1)
+  const mounted = disk.mount()
+  const file = mounted.open('log', 'create')
+  mounted.write(file, filled(10, 1), 0)
+  mounted.sync(file)
+  mounted.syncDirectory()
+  disk.failAfter(1, () => disk.crash())
+  mounted.write(file, filled(10, 2), 0)
+  expect(() => mounted.sync(file)).toThrow('the machine died')
+  expect(() => mounted.write(file, filled(10, 3), 0)).toThrow('dead')
+  expect(content(disk, 'log')).not.toContain(3)
+})
+
+test('an orderly end loses nothing', () => {
+  const disk = makeDisk(1)
+  const mounted = disk.mount()
+  mounted.write(mounted.open('log', 'create'), filled(10, 1), 0)
+  disk.unmount()
+  expect(content(disk, 'log')).toEqual(filled(10, 1))
+})
+
+test('errors carry the codes of node:fs', () => {
+  const mounted = makeDisk(1).mount()
+  const file = mounted.open('log', 'create')
+  expect(() => mounted.open('log', 'create')).toThrow(expect.objectContaining({ code: 'EEXIST' }))
+  expect(() => mounted.open('other', 'read')).toThrow(expect.objectContaining({ code: 'ENOENT' }))
+  mounted.close(file)
+  expect(() => mounted.sync(file)).toThrow(expect.objectContaining({ code: 'EBADF' }))
+})

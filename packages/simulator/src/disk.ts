@@ -1,0 +1,300 @@
+import type { Disk, FileHandle } from '@antiphon/storage-file/engine'
+import type { DiskConditions } from './profile.ts'
+import type { SeededRandom } from './random.ts'
+import type { Timeline } from './timeline.ts'
+
+interface FileNode {
+  /** Capacity grows by doubling; `size` of it is the file. */
+  bytes: Uint8Array
+  size: number
+  /** As of the last sync. */
+  sizeDurable: number
+  /** Writes since the last sync, oldest first: what they have overwritten. */
+  unsynced: { readonly offset: number; readonly length: number; readonly before: Uint8Array }[]
+}
+
+/** A change of the folder: names that point elsewhere, or (null) nowhere. */
+type NameChange = readonly (readonly [name: string, node: FileNode | null])[]
+
+const SECTOR = 512
+
+/** What survives of the unsynced: nothing, everything, the oldest part, or any part. */
+type Survival = 'none' | 'all' | 'prefix' | 'any'
+
+/** A folder on a disk that outlives processes. At a crash it keeps of what was not flushed some part, torn at any byte, as the port's obligations allow. */
+export class SimDisk {
+  readonly #timeline: Timeline
+  readonly #random: SeededRandom
+  readonly #conditions: DiskConditions
+  #names = new Map<string, FileNode>()
+  #namesDurable = new Map<string, FileNode>()
+  #unsyncedNames: NameChange[] = []
+  #mounted: MountedDisk | null = null
+  #slowUntil = 0
+  #slowMs = 0
+  /** Changes until the machine dies; negative: it does not. */
+  #dieAfter = -1
+  #die: (() => void) | null = null
+
+  constructor(timeline: Timeline, random: SeededRandom, conditions: DiskConditions) {
+    this.#timeline = timeline
+    this.#random = random
+    this.#conditions = conditions
+  }
+
+  /** For one process. */
+  mount(): Disk {
+    this.#mounted = new MountedDisk(this)
+    return this.#mounted
+  }
+
+  /** How long the flush that begins now will take. */
+  flushMs(): number {
+    const { flushLow, flushHigh, slowChance, slowMs } = this.#conditions
+    let ms = this.#random.span(flushLow, flushHigh)
+    if (slowChance > 0 && this.#random.chance(slowChance)) ms += this.#random.span(0, slowMs)
+    return this.#timeline.now < this.#slowUntil ? ms + this.#random.span(0, this.#slowMs) : ms
+  }
+
+  slowUntil(time: number, byMs: number): void {
+    this.#slowUntil = time
+    this.#slowMs = byMs
+  }
+
+  calm(): void {
+    this.#slowUntil = 0
+    Object.assign(this.#conditions, { flushHigh: Math.min(3, this.#conditions.flushHigh), slowChance: 0 })
+    this.#dieAfter = -1
+    this.#die = null
+  }
+
+  /** The machine dies `changes` changes from now, in the midst of whatever makes them. */
+  failAfter(changes: number, die: () => void): void {
+    this.#dieAfter = changes
+    this.#die = die
+  }
+
+  /** The process is gone and the machine with it. */
+  crash(): void {
+    this.#mounted?.unmount()
+    this.#mounted = null
+    this.#dieAfter = -1
+    this.#die = null
+    const survival = this.#random.pick<Survival>(['none', 'all', 'prefix', 'any', 'any'])
+    const nodes = new Set([
+      ...this.#names.values(),
+      ...this.#namesDurable.values(),
+      ...this.#unsyncedNames.flatMap((change) => change.flatMap(([, node]) => node ?? [])),
+    ])
+    for (const node of nodes) this.#crashFile(node, survival)
+    const names = this.#namesDurable
+    const changes = this.#unsyncedNames
+    const kept = survival === 'prefix' ? this.#random.below(changes.length + 1) : changes.length
+    changes.slice(0, kept).forEach((change) => {
+      if (survival === 'none' || (survival === 'any' && this.#random.chance(0.5))) return
+      rename(names, change)
+    })
+    this.#unsyncedNames = []
+    this.#names = new Map(names)
+  }
+
+  /** The process has ended, the machine goes on: nothing is lost. */
+  unmount(): void {
+    this.#mounted?.unmount()
+    this.#mounted = null
+  }
+
+  // For the mounted disk.
+
+  list(): readonly string[] {
+    return [...this.#names.keys()]
+  }
+
+  find(name: string): FileNode | undefined {
+    return this.#names.get(name)
+  }
+
+  create(name: string): FileNode {
+    this.#changing()
+    const node: FileNode = { bytes: new Uint8Array(SECTOR), size: 0, sizeDurable: 0, unsynced: [] }
+    this.#rename([[name, node]])
+    return node
+  }
+
+  write(node: FileNode, bytes: Uint8Array, offset: number): void {
+    this.#changing()
+    const end = offset + bytes.length
+    if (end > node.bytes.length) {
+      const grown = new Uint8Array(Math.max(end, node.bytes.length * 2))
+      grown.set(node.bytes)
+      node.bytes = grown
+    }
+    node.unsynced.push({ offset, length: bytes.length, before: node.bytes.slice(offset, Math.min(end, Math.max(offset, node.sizeDurable))) })
+    node.bytes.set(bytes, offset)
+    if (end > node.size) node.size = end
+  }
+
+  sync(node: FileNode): void {
+    this.#changing()
+    node.unsynced.length = 0
+    node.sizeDurable = node.size
+  }
+
+  rename(from: string, to: string, node: FileNode): void {
+    this.#changing()
+    this.#rename([
+      [from, null],
+      [to, node],
+    ])
+  }
+
+  remove(name: string): void {
+    this.#changing()
+    this.#rename([[name, null]])
+  }
+
+  syncDirectory(): void {
+    this.#changing()
+    this.#unsyncedNames = []
+    this.#namesDurable = new Map(this.#names)
+  }
+
+  #rename(change: NameChange): void {
+    rename(this.#names, change)
+    this.#unsyncedNames.push(change)
+  }
+
+  #changing(): void {
+    if (this.#dieAfter < 0 || this.#dieAfter-- > 0) return
+    const die = this.#die!
+    this.#die = null
+    die()
+    throw new Error('the machine died')
+  }
+
+  /** Takes the unsynced writes back, newest first, and makes those parts of them again that survive, oldest first. */
+  #crashFile(node: FileNode, survival: Survival): void {
+    if (node.unsynced.length === 0) return
+    const random = this.#random
+    const writes: { readonly offset: number; readonly bytes: Uint8Array }[] = []
+    for (const { offset, length, before } of node.unsynced.reverse()) {
+      writes.unshift({ offset, bytes: node.bytes.slice(offset, offset + length) })
+      node.bytes.fill(0, offset, offset + length)
+      node.bytes.set(before, offset)
+    }
+    node.unsynced = []
+    node.size = node.sizeDurable
+    const kept = survival === 'prefix' ? random.below(writes.length + 1) : writes.length
+    writes.slice(0, kept).forEach(({ offset, bytes }, i) => {
+      if (survival === 'none') return
+      // The last write of a prefix is torn.
+      const all = survival === 'all' || (survival === 'prefix' && i < kept - 1)
+      let at = 0
+      while (at < bytes.length) {
+        const end = Math.min(bytes.length, random.chance(0.1) ? at + random.between(1, SECTOR) : (Math.floor((offset + at) / SECTOR) + 1) * SECTOR - offset)
+        if (all || random.chance(0.6)) {
+          node.bytes.set(bytes.subarray(at, end), offset + at)
+          node.size = Math.max(node.size, offset + end)
+        }
+        at = end
+      }
+    })
+    node.sizeDurable = node.size
+  }
+}
+
+function rename(names: Map<string, FileNode>, change: NameChange): void {
+  for (const [name, node] of change) {
+    if (node === null) names.delete(name)
+    else names.set(name, node)
+  }
+}
+
+function failure(code: string, what: string): Error {
+  return Object.assign(new Error(`${code}: ${what}`), { code })
+}
+
+/** The port, for one process: dead with it. */
+class MountedDisk implements Disk {
+  readonly #disk: SimDisk
+  readonly #files = new Map<FileHandle, { readonly node: FileNode; readonly writable: boolean }>()
+  #handles = 0
+  #mounted = true
+
+  constructor(disk: SimDisk) {
+    this.#disk = disk
+  }
+
+  unmount(): void {
+    this.#mounted = false
+    this.#files.clear()
+  }
+
+  list(): readonly string[] {
+    return this.#live().list()
+  }
+
+  open(name: string, mode: 'read' | 'write' | 'create'): FileHandle {
+    const disk = this.#live()
+    const found = disk.find(name)
+    if (mode === 'create' && found !== undefined) throw failure('EEXIST', name)
+    if (mode !== 'create' && found === undefined) throw failure('ENOENT', name)
+    const file = ++this.#handles
+    this.#files.set(file, { node: found ?? disk.create(name), writable: mode !== 'read' })
+    return file
+  }
+
+  close(file: FileHandle): void {
+    this.#files.delete(file)
+  }
+
+  size(file: FileHandle): number {
+    return this.#node(file).size
+  }
+
+  read(file: FileHandle, into: Uint8Array, offset: number): number {
+    const node = this.#node(file)
+    const bytes = node.bytes.subarray(offset, Math.min(node.size, offset + into.length))
+    into.set(bytes)
+    return bytes.length
+  }
+
+  write(file: FileHandle, bytes: Uint8Array, offset: number): void {
+    const node = this.#node(file)
+    if (!this.#files.get(file)!.writable) throw failure('EBADF', 'opened for reading')
+    this.#live().write(node, bytes, offset)
+  }
+
+  sync(file: FileHandle): void {
+    this.#live().sync(this.#node(file))
+  }
+
+  rename(from: string, to: string): void {
+    const disk = this.#live()
+    const node = disk.find(from)
+    if (node === undefined) throw failure('ENOENT', from)
+    disk.rename(from, to, node)
+  }
+
+  remove(name: string): void {
+    const disk = this.#live()
+    if (disk.find(name) === undefined) throw failure('ENOENT', name)
+    disk.remove(name)
+  }
+
+  syncDirectory(): void {
+    this.#live().syncDirectory()
+  }
+
+  #live(): SimDisk {
+    if (!this.#mounted) throw failure('EIO', 'the process is dead')
+    return this.#disk
+  }
+
+  #node(file: FileHandle): FileNode {
+    this.#live()
+    const open = this.#files.get(file)
+    if (open === undefined) throw failure('EBADF', `handle ${file}`)
+    return open.node
+  }
+}

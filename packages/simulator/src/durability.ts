@@ -1,0 +1,197 @@
+import { endPointsOf, isQuorum } from '@antiphon/consensus-core'
+import {
+  type Configuration,
+  type EpochEnd,
+  type Epochs,
+  epochOf,
+  formatZxid,
+  type PeerId,
+  type Run,
+  type SnapshotMeta,
+  type StoredState,
+  type Write,
+  ZERO,
+  type Zxid,
+} from '@antiphon/ports'
+import { Violation } from './violation.ts'
+
+/** What one store must hold behind one write: enough to tell what a crash may leave. */
+interface StoreImage {
+  readonly last: Zxid
+  readonly checksum: number
+  readonly ends: readonly EpochEnd[]
+  readonly epochs: Epochs
+  readonly founded: boolean
+}
+
+const EMPTY: StoreImage = { last: ZERO, checksum: 0, ends: [], epochs: { accepted: 0, acceptedFrom: null, current: 0 }, founded: false }
+
+/**
+ * What one member's store was told, write by write, and how much of that it has called durable. A crash leaves the state behind some write: the last durable one or a later
+ * one, never half of one.
+ */
+export class StoreRecord {
+  /** `images[0]` is behind the last durable write. */
+  #images: StoreImage[] = [EMPTY]
+  #tickets: number[] = [0]
+  #staged = new Map<number, { meta: SnapshotMeta; runs: Run[] }>()
+  #snapshot: Zxid = ZERO
+
+  get durable(): StoreImage {
+    return this.#images[0]!
+  }
+
+  /** Is the entry at `zxid` durable here? Entries of one epoch have one author, so that its last one stands for those before. */
+  holds(zxid: Zxid): boolean {
+    if (zxid === ZERO) return true
+    const epoch = epochOf(zxid)
+    return this.durable.ends.some((end) => end.epoch === epoch && end.last >= zxid)
+  }
+
+  told(write: Write): void {
+    let image = this.#images.at(-1)!
+    if (write.install !== null) image = installed(image, this.#staged.get(write.install))
+    if (write.truncateTo !== null) image = truncated(image, write.truncateTo.zxid, write.truncateTo.checksum)
+    for (const run of write.append) image = appended(image, run)
+    if (write.epochs !== null) image = { ...image, epochs: write.epochs }
+    if (write.founding !== null) image = { ...image, founded: true }
+    this.#images.push(image)
+    this.#tickets.push(write.ticket)
+  }
+
+  /** Write `ticket` and all before it were called durable. True when the durable history has lost its tail by that. */
+  becameDurable(ticket: number): boolean {
+    const before = this.durable.last
+    let shrunk = false
+    while (this.#tickets.length > 1 && this.#tickets[1]! <= ticket) {
+      this.#images.shift()
+      this.#tickets.shift()
+      if (this.durable.last < before) shrunk = true
+    }
+    return shrunk
+  }
+
+  staged(generation: number, meta: SnapshotMeta): void {
+    this.#staged.set(generation, { meta, runs: [] })
+  }
+
+  stagedAppend(generation: number, runs: readonly Run[]): void {
+    this.#staged.get(generation)?.runs.push(...runs)
+  }
+
+  snapshotSaved(zxid: Zxid): void {
+    if (zxid > this.#snapshot) this.#snapshot = zxid
+  }
+
+  /** The store was opened again: its state must be one that it was told to have. @throws Violation */
+  reopened(member: PeerId, stored: StoredState): void {
+    const at = this.#images.findIndex((image) => same(image, stored))
+    if (at < 0) {
+      const expected = this.#images.map(tell).join('; or ')
+      throw new Violation('recovery', `member ${member}'s store came back with ${tellStored(stored)}; expected was ${expected}`)
+    }
+    if ((stored.snapshot?.zxid ?? ZERO) < this.#snapshot)
+      throw new Violation('recovery', `member ${member}'s store lost its snapshot at ${formatZxid(this.#snapshot)}`)
+    this.#images = [this.#images[at]!]
+    this.#tickets = [0]
+    this.#staged.clear()
+  }
+}
+
+/** What all stores together must hold: everything that was committed, for ever. */
+export class Durability {
+  readonly #records = new Map<PeerId, StoreRecord>()
+  readonly #checksums = new Map<Zxid, number>()
+  readonly #configuration: Configuration
+  #committed: Zxid = ZERO
+
+  constructor(configuration: Configuration) {
+    this.#configuration = configuration
+  }
+
+  record(member: PeerId): StoreRecord {
+    let record = this.#records.get(member)
+    if (record === undefined) {
+      record = new StoreRecord()
+      this.#records.set(member, record)
+    }
+    return record
+  }
+
+  /** An entry has one author and one predecessor: whoever holds its ZXID holds the same history. @throws Violation */
+  sawRun(member: PeerId, run: Run): void {
+    this.#saw(member, run.previous, run.previousChecksum)
+    this.#saw(member, run.last, run.checksum)
+  }
+
+  /** @throws Violation unless a quorum holds `zxid` durably. */
+  committed(zxid: Zxid, by: string): void {
+    if (!this.#quorumHolds(zxid)) throw new Violation('durability', `${by} ${formatZxid(zxid)}, which no quorum holds durably: ${this.#tell()}`)
+    if (zxid > this.#committed) this.#committed = zxid
+  }
+
+  /** A store has dropped entries. @throws Violation when that takes something committed from a quorum. */
+  shrunk(member: PeerId): void {
+    if (!this.#quorumHolds(this.#committed)) {
+      throw new Violation(
+        'durability',
+        `member ${member} dropped entries, and ${formatZxid(this.#committed)}, which was committed, is no longer held by a quorum: ${this.#tell()}`,
+      )
+    }
+  }
+
+  #quorumHolds(zxid: Zxid): boolean {
+    return isQuorum(this.#configuration, (member) => this.#records.get(member.id)?.holds(zxid) === true)
+  }
+
+  #saw(member: PeerId, zxid: Zxid, checksum: number): void {
+    const known = this.#checksums.get(zxid)
+    if (known === undefined) this.#checksums.set(zxid, checksum)
+    else if (known !== checksum) throw new Violation('agreement', `member ${member} holds another history up to ${formatZxid(zxid)} than others do`)
+  }
+
+  #tell(): string {
+    return [...this.#records].map(([id, record]) => `member ${id}: ${tell(record.durable)}`).join('; ')
+  }
+}
+
+function installed(image: StoreImage, staged: { meta: SnapshotMeta; runs: readonly Run[] } | undefined): StoreImage {
+  if (staged === undefined) throw new Violation('core', 'a write installs a generation that was never staged')
+  const { meta } = staged
+  let next: StoreImage = { ...image, last: meta.zxid, checksum: meta.checksum, ends: meta.endPoints }
+  for (const run of staged.runs) next = appended(next, run)
+  return next
+}
+
+function truncated(image: StoreImage, zxid: Zxid, checksum: number): StoreImage {
+  const ends = image.ends.filter((end) => end.last <= zxid)
+  if (zxid !== ZERO && ends.at(-1)?.last !== zxid) ends.push({ epoch: epochOf(zxid), last: zxid, checksum })
+  return { ...image, last: zxid, checksum, ends }
+}
+
+function appended(image: StoreImage, run: Run): StoreImage {
+  if (run.previous !== image.last || run.previousChecksum !== image.checksum)
+    throw new Violation('core', `a run behind ${formatZxid(run.previous)} is appended to a log that ends at ${formatZxid(image.last)}`)
+  const added = endPointsOf(run)
+  const ends = image.ends.at(-1)?.epoch === added[0]!.epoch ? [...image.ends.slice(0, -1), ...added] : [...image.ends, ...added]
+  return { ...image, last: run.last, checksum: run.checksum, ends }
+}
+
+function same(image: StoreImage, { log, epochs, founding }: StoredState): boolean {
+  return (
+    image.last === log.last &&
+    image.checksum === log.checksum &&
+    image.epochs.accepted === epochs.accepted &&
+    image.epochs.current === epochs.current &&
+    image.epochs.acceptedFrom?.nonce === epochs.acceptedFrom?.nonce &&
+    image.founded === (founding !== null)
+  )
+}
+
+function tell({ last, epochs, founded }: StoreImage): string {
+  return `${formatZxid(last)}, epochs ${epochs.accepted}/${epochs.current}${founded ? '' : ', not founded'}`
+}
+
+function tellStored({ log, epochs, founding }: StoredState): string {
+  return `${formatZxid(log.last)}, epochs ${epochs.accepted}/${epochs.current}${founding === null ? ', not founded' : ''}`
+}

@@ -1,0 +1,184 @@
+import type { PeerId } from '@antiphon/ports'
+import type { Member } from './member.ts'
+import type { FaultKind, FaultPlan } from './profile.ts'
+import type { SeededRandom } from './random.ts'
+import type { World } from './world.ts'
+
+/** Makes trouble by plan until it is told to stop; then it leaves nothing behind. */
+export class Faults {
+  readonly #world: World
+  readonly #random: SeededRandom
+  #over = false
+
+  constructor(world: World, random: SeededRandom) {
+    this.#world = world
+    this.#random = random
+  }
+
+  start(): void {
+    for (const plan of this.#world.profile.faults) this.#later(plan)
+  }
+
+  /** All that is broken is whole again. */
+  stop(): void {
+    this.#over = true
+    const { members, network, trace, timeline } = this.#world
+    trace.add(timeline.now, 0, 40, 0, 0, () => 'the faults end')
+    network.heal()
+    Object.assign(network.conditions, { delayLow: 0.2, delayHigh: 2, spikeChance: 0, noticeMs: 5, redialHigh: 60 })
+    for (const member of members) {
+      member.disk.calm()
+      if (member.life === null) member.boot()
+    }
+  }
+
+  #later(plan: FaultPlan): void {
+    this.#world.timeline.after(-Math.log(1 - this.#random.unit()) * plan.everyMs, 0, () => {
+      if (this.#over) return
+      this.#make(plan.kind, this.#random.span(20, plan.lastsMs))
+      this.#later(plan)
+    })
+  }
+
+  #make(kind: FaultKind, lastsMs: number): void {
+    const { members, network, timeline, trace } = this.#world
+    this.#world.count(`fault ${kind}`)
+    trace.add(timeline.now, 0, 41, Math.floor(lastsMs), 0, () => `FAULT ${kind} for ${lastsMs.toFixed(0)} ms`)
+    switch (kind) {
+      case 'crash':
+        return this.#crash(this.#victim(), lastsMs)
+      case 'crash-in-write':
+        return this.#crashInWrite(this.#victim(), lastsMs)
+      case 'crash-many':
+        return this.#crashMany(lastsMs)
+      case 'restart':
+        return this.#restart(this.#victim(), lastsMs)
+      case 'sever':
+        return this.#sever(1, 0)
+      case 'flap':
+        return this.#sever(this.#random.between(3, 8), lastsMs)
+      case 'partition':
+        return this.#partition(lastsMs, null)
+      case 'bridge':
+        return this.#partition(lastsMs, this.#random.pick(members).id)
+      case 'isolate': {
+        const { id } = this.#victim()
+        return this.#block(
+          members.flatMap((other) => (other.id === id ? [] : [pair(id, other.id), pair(other.id, id)])),
+          lastsMs,
+        )
+      }
+      case 'one-way':
+        return this.#oneWay(this.#victim().id, lastsMs)
+      case 'pause':
+        return this.#world.pause(this.#victim().id, lastsMs)
+      case 'slow-disk':
+        return this.#victim().disk.slowUntil(timeline.now + lastsMs, this.#random.span(10, lastsMs))
+      case 'slow-network': {
+        const before = network.conditions.delayHigh
+        network.conditions.delayHigh = before * this.#random.between(5, 50)
+        timeline.after(lastsMs, 0, () => {
+          if (!this.#over) network.conditions.delayHigh = before
+        })
+        return
+      }
+      case 'clock-jump':
+        return this.#victim().life?.clock.jump(this.#random.pick([-30_000, -500, 700, 60_000]))
+    }
+  }
+
+  /** The leader more often than its share. */
+  #victim(): Member {
+    const leader = this.#random.chance(0.4) ? this.#world.leader() : null
+    return leader ?? this.#random.pick(this.#world.members)
+  }
+
+  #crash(member: Member, downMs: number): void {
+    if (member.life === null) return
+    member.crash()
+    this.#bootLater(member, downMs)
+  }
+
+  #bootLater(member: Member, downMs: number): void {
+    this.#world.timeline.after(downMs, 0, () => {
+      if (!this.#over) member.boot()
+    })
+  }
+
+  #crashInWrite(member: Member, lastsMs: number): void {
+    if (member.life === null) return
+    member.disk.failAfter(this.#random.below(12), () => {
+      this.#world.count('crash within a write')
+      member.crash()
+      this.#world.timeline.after(this.#random.span(10, lastsMs), 0, () => member.boot())
+    })
+  }
+
+  #crashMany(lastsMs: number): void {
+    const victims = this.#random.shuffle([...this.#world.members]).slice(0, this.#random.between(2, Math.max(2, this.#world.members.length)))
+    for (const member of victims) this.#crash(member, this.#random.span(10, lastsMs))
+  }
+
+  #restart(member: Member, downMs: number): void {
+    member.close(() => (this.#over ? member.boot() : this.#bootLater(member, downMs)))
+  }
+
+  #sever(times: number, lastsMs: number): void {
+    const { members, network, timeline } = this.#world
+    if (members.length < 2) return
+    const [a, b] = this.#random.shuffle([...members])
+    for (let i = 0; i < times; i++) {
+      timeline.after((lastsMs * i) / times, 0, () => {
+        if (!this.#over) network.sever(a!.id, b!.id)
+      })
+    }
+  }
+
+  /** Two groups; `bridge` belongs to both. */
+  #partition(lastsMs: number, bridge: PeerId | null): void {
+    const { members } = this.#world
+    const side = new Map(members.map((member) => [member.id, this.#random.chance(0.5)]))
+    const cuts: Direction[] = []
+    for (const { id: from } of members)
+      for (const { id: to } of members) if (from !== bridge && to !== bridge && side.get(from) !== side.get(to)) cuts.push(pair(from, to))
+    this.#block(cuts, lastsMs)
+  }
+
+  #oneWay(id: PeerId, lastsMs: number): void {
+    const others = this.#world.members.filter((member) => member.id !== id)
+    if (others.length === 0) return
+    const peers = this.#random.chance(0.5) ? others : [this.#random.pick(others)]
+    const outgoing = this.#random.chance(0.5)
+    this.#block(
+      peers.map((peer) => (outgoing ? pair(id, peer.id) : pair(peer.id, id))),
+      lastsMs,
+    )
+  }
+
+  /** Some of the connections break at once; the others only fall silent. */
+  #block(cuts: readonly Direction[], lastsMs: number): void {
+    const { network, timeline } = this.#world
+    const breaks = this.#random.chance(0.3)
+    for (const { from, to } of cuts) {
+      network.block(from, to, true)
+      if (breaks) network.sever(from, to)
+    }
+    timeline.after(lastsMs, 0, () => {
+      if (this.#over) return
+      const broken = this.#random.chance(0.3)
+      for (const { from, to } of cuts) {
+        network.block(from, to, false)
+        if (broken) network.sever(from, to)
+      }
+    })
+  }
+}
+
+interface Direction {
+  readonly from: PeerId
+  readonly to: PeerId
+}
+
+function pair(from: PeerId, to: PeerId): Direction {
+  return { from, to }
+}

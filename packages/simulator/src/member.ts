@@ -1,0 +1,179 @@
+import type { Core } from '@antiphon/consensus-core'
+import type { AntiphonError, PeerId } from '@antiphon/ports'
+import { Replica } from '@antiphon/replica'
+import { VirtualClock } from './clock.ts'
+import type { SimDisk } from './disk.ts'
+import { type KeyedChange, KeyedMachine } from './machine.ts'
+import type { SimTransport } from './network.ts'
+import { SimStore } from './store.ts'
+import { Violation } from './violation.ts'
+import type { World } from './world.ts'
+
+/** One process of one member, from its start to its end. */
+export interface Life {
+  readonly member: Member
+  /** Unique in the run: the origin that the ledger knows. */
+  readonly origin: number
+  readonly clock: VirtualClock
+  readonly transport: SimTransport
+  readonly store: SimStore
+  readonly machine: KeyedMachine
+  /** Null until it has started. */
+  replica: Replica<{ keyed: KeyedMachine }> | null
+  core: Core | null
+  over: boolean
+  /** Requests made so far, in their order. */
+  requests: number
+  /** Called when the process dies: whoever waits for it waits in vain. */
+  readonly onDeath: Set<() => void>
+}
+
+/** A member of the ensemble: its disk outlives its processes. */
+export class Member {
+  readonly id: PeerId
+  readonly disk: SimDisk
+  readonly #world: World
+  life: Life | null = null
+  /** An orderly end is under way. */
+  closing = false
+  lives = 0
+
+  constructor(world: World, id: PeerId, disk: SimDisk) {
+    this.#world = world
+    this.id = id
+    this.disk = disk
+  }
+
+  /** Its replica has started. */
+  get isUp(): boolean {
+    return this.life?.replica != null && !this.closing
+  }
+
+  boot(): void {
+    if (this.life !== null) return
+    const { timeline, network, profile, ledger, trace } = this.#world
+    const life = this.#begin()
+    this.life = life
+    ledger.booted(this.id)
+    trace.add(timeline.now, this.id, 20, life.origin, 0, () => `starts, life ${life.origin}`)
+    this.#world.running(life)
+    const { observers, voters } = profile
+    const members = Object.fromEntries(
+      Array.from({ length: voters + observers }, (_, i) => [
+        i + 1,
+        { address: `member-${i + 1}`, role: i < voters ? ('voter' as const) : ('observer' as const) },
+      ]),
+    )
+    Replica.start({
+      id: this.id,
+      members,
+      machines: { keyed: life.machine },
+      storage: life.store,
+      transport: life.transport,
+      clock: life.clock,
+      random: this.#world.random.fork(life.origin),
+      requestBytesMax: profile.paddingMax + 512,
+      originWindow: profile.originWindow,
+      queueBytesMax: 65_536,
+      tickMs: profile.tickMs,
+      syncLimitTicks: profile.syncLimitTicks,
+      initLimitTicks: profile.initLimitTicks,
+      backoffTicksMax: 20,
+      snapshotEveryEntries: profile.snapshotEveryEntries,
+      retainSnapshots: profile.retainSnapshots,
+      windowBytes: profile.windowBytes,
+      recentBytes: profile.recentBytes,
+    }).then(
+      (replica) => {
+        if (life.over) return
+        life.replica = replica
+        trace.add(timeline.now, this.id, 21, life.origin, 0, () => 'has started')
+        replica.on('fault', (error) => this.#failed(life, error, 'stopped'))
+      },
+      (error: unknown) => this.#failed(life, error, 'refused to start'),
+    )
+    void network
+  }
+
+  /** The process is gone at once; the disk loses what it had not flushed, in part. */
+  crash(): void {
+    const { life } = this
+    if (life === null) return
+    const { timeline, trace } = this.#world
+    trace.add(timeline.now, this.id, 22, life.origin, 0, () => 'CRASHES')
+    this.#end(life)
+    life.transport.crash()
+    life.store.crash()
+  }
+
+  /** An orderly end; `then` is called when it is over. */
+  close(then: () => void): void {
+    const { life } = this
+    if (life?.replica == null || this.closing) return
+    const { timeline, trace } = this.#world
+    trace.add(timeline.now, this.id, 23, life.origin, 0, () => 'closes')
+    this.closing = true
+    life.replica.close().then(
+      () => {
+        if (life.over) return
+        trace.add(timeline.now, this.id, 24, life.origin, 0, () => 'has closed')
+        this.#end(life)
+        life.transport.crash()
+        life.store.stop()
+        then()
+      },
+      (error: unknown) => this.#failed(life, error, 'failed to close'),
+    )
+  }
+
+  #begin(): Life {
+    const { timeline, network, random, profile, trace, durability, ledger } = this.#world
+    const origin = this.#world.nextOrigin()
+    this.lives++
+    const clock = new VirtualClock(timeline, this.id, profile.skews[this.id - 1]!, random.fork(origin + 1))
+    const store = new SimStore(this.#world, this, durability.record(this.id))
+    const report = (violation: Violation): void => this.#world.report(violation)
+    const machine = new KeyedMachine({
+      applied: (zxid, time, change: KeyedChange, digest) => {
+        if (life.over) report(new Violation('crash', `a dead process of member ${this.id} applies ${zxid}`))
+        trace.add(timeline.now, this.id, zxid % 0x1_0000_0000, change.id, digest, () => `applies ${change.kind} ${change.key} of request ${change.id}`)
+        ledger.applied(this.id, zxid, time, change, digest)
+      },
+      restored: (zxid, digest) => {
+        trace.add(timeline.now, this.id, 25, zxid, digest, () => `restores a snapshot at ${zxid}`)
+        ledger.restored(this.id, zxid, digest)
+      },
+    })
+    const life: Life = {
+      member: this,
+      origin,
+      clock,
+      transport: network.transport(this.id),
+      store,
+      machine,
+      replica: null,
+      core: null,
+      over: false,
+      requests: 0,
+      onDeath: new Set(),
+    }
+    return life
+  }
+
+  #end(life: Life): void {
+    life.over = true
+    life.clock.stop()
+    this.life = null
+    this.closing = false
+    this.#world.stopped(this.id)
+    for (const tell of life.onDeath) tell()
+    life.onDeath.clear()
+  }
+
+  /** Nothing in a simulation makes a replica stop by itself. */
+  #failed(life: Life, error: unknown, what: string): void {
+    if (life.over) return
+    const { code, message, stack } = error as AntiphonError
+    this.#world.report(new Violation('fault', `member ${this.id} ${what}: ${code ?? ''} ${message ?? String(error)}\n${stack ?? ''}`))
+  }
+}

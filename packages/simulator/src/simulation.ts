@@ -1,0 +1,342 @@
+import { type Core, describeEffects, describeInput, describeMessage, type Effects, type Input } from '@antiphon/consensus-core'
+import { type Configuration, formatZxid, type PeerId, peerId, type Member as Seat, ZERO } from '@antiphon/ports'
+import { decodeMessage } from '@antiphon/wire'
+import { Clients } from './clients.ts'
+import { watchCores } from './cores.ts'
+import { SimDisk } from './disk.ts'
+import { Durability } from './durability.ts'
+import { Faults } from './faults.ts'
+import { History } from './history.ts'
+import { Ledger } from './ledger.ts'
+import { type Life, Member } from './member.ts'
+import { SimNetwork } from './network.ts'
+import { drawProfile, type Profile, type ProfileName } from './profile.ts'
+import { SeededRandom } from './random.ts'
+import { drive, type Happening, Timeline } from './timeline.ts'
+import { hashText, Ring, Trace } from './trace.ts'
+import { Violation } from './violation.ts'
+import type { World } from './world.ts'
+
+export interface RunOptions {
+  readonly seed: number
+  /** `swarm` unless told. */
+  readonly profile?: ProfileName
+  /** Given every line of the trace as it happens. */
+  readonly say?: (line: string) => void
+}
+
+export interface RunResult {
+  readonly seed: number
+  /** Null: every promise held. */
+  readonly violation: Violation | null
+  /** Happenings taken from the timeline. */
+  readonly steps: number
+  /** Changes in the one order. */
+  readonly commits: number
+  /** Established leaders. */
+  readonly elections: number
+  readonly acknowledged: number
+  /** Keys whose history was too tangled to be judged within the budget. */
+  readonly undecided: number
+  readonly virtualMs: number
+  /** Over the whole trace: equal for equal seeds. */
+  readonly hash: string
+  /** How often each path was taken. */
+  readonly paths: ReadonlyMap<string, number>
+}
+
+/** Beyond it a run turns in circles. */
+const STEPS_MAX = 3_000_000
+/** The bound of liveness: from the end of the faults to a settled ensemble. */
+const HEAL_MS = 60_000
+const POLL_MS = 50
+
+/** Runs one seed to its end. Never rejects: what goes wrong is a violation. Runs in one process must not overlap. */
+export async function runSeed(options: RunOptions): Promise<RunResult> {
+  const simulation = new Simulation(options)
+  return simulation.run()
+}
+
+/** Runs a seed again and keeps the last `lines` lines of its trace. */
+export async function retrace(options: RunOptions, lines: number): Promise<{ readonly result: RunResult; readonly lines: readonly string[] }> {
+  const ring = new Ring<string>(lines)
+  const result = await runSeed({ ...options, say: (line) => ring.push(line) })
+  return { result, lines: ring.items() }
+}
+
+class Simulation implements World {
+  readonly seed: number
+  readonly profile: Profile
+  readonly timeline: Timeline = new Timeline()
+  readonly random: SeededRandom
+  readonly trace: Trace
+  readonly network: SimNetwork
+  readonly ledger: Ledger
+  readonly history: History = new History()
+  readonly durability: Durability
+  readonly members: readonly Member[]
+  readonly #faults: Faults
+  readonly #clients: Clients
+  readonly #paths = new Map<string, number>()
+  readonly #leaders = new Map<number, PeerId>()
+  /** Waiting for an event loop that stands still, and what is left of that once it runs again. */
+  readonly #paused = new Map<PeerId, Happening[]>()
+  readonly #pausedAt = new Map<PeerId, number>()
+  readonly #backlog: Happening[] = []
+  #running: Life | null = null
+  #violation: Violation | null = null
+  #origins = 0
+  #steps = 0
+  #elections = 0
+  #undecided = 0
+  #phase: 'trouble' | 'healing' | 'proving' | 'over' = 'trouble'
+  #phaseEnds: number
+  #ended = false
+
+  constructor({ seed, profile = 'swarm', say }: RunOptions) {
+    this.seed = seed
+    this.random = new SeededRandom(seed, 1)
+    this.profile = drawProfile(profile, this.random.fork(2))
+    this.trace = new Trace(say ?? null)
+    this.network = new SimNetwork(this.timeline, this.random.fork(3), this.trace, { ...this.profile.network }, describeFrame)
+    this.ledger = new Ledger((violation) => this.report(violation))
+    this.durability = new Durability(seats(this.profile))
+    this.#phaseEnds = this.profile.troubleMsMax
+    this.members = Array.from(
+      { length: this.profile.voters + this.profile.observers },
+      (_, i) => new Member(this, peerId(i + 1), new SimDisk(this.timeline, this.random.fork(100 + i), { ...this.profile.disk })),
+    )
+    this.#faults = new Faults(this, this.random.fork(4))
+    this.#clients = new Clients(this, this.random.fork(5))
+  }
+
+  async run(): Promise<RunResult> {
+    const unwatch = watchCores((core, input, effects, breach) => this.#watch(core, input, effects, breach))
+    try {
+      this.trace.add(0, 0, this.seed, hashText(JSON.stringify(this.profile)), 0, () => `seed ${this.seed}: ${JSON.stringify(this.profile)}`)
+      for (const member of this.members) this.timeline.after(this.random.span(0, 300), 0, () => member.boot())
+      this.timeline.after(this.random.span(0, 1000), 0, () => this.#clients.start())
+      this.timeline.after(this.random.span(0, 3000), 0, () => this.#faults.start())
+      this.timeline.after(POLL_MS, 0, () => this.#poll())
+      await drive(() => this.#step())
+      if (this.#violation === null) this.#undecided = this.history.judge(this.ledger).undecided
+    } catch (error) {
+      this.report(error instanceof Violation ? error : new Violation('crash', String((error as Error).stack)))
+    } finally {
+      this.#ended = true
+      for (const member of this.members) member.crash()
+      unwatch()
+    }
+    return {
+      seed: this.seed,
+      violation: this.#violation,
+      steps: this.#steps,
+      commits: this.ledger.length,
+      elections: this.#elections,
+      acknowledged: this.history.acknowledged,
+      undecided: this.#undecided,
+      virtualMs: this.timeline.now,
+      hash: this.trace.hash(),
+      paths: this.#paths,
+    }
+  }
+
+  report(violation: Violation): void {
+    if (this.#violation !== null || this.#ended) return
+    this.#violation = violation
+    this.trace.add(this.timeline.now, 0, 99, hashText(violation.invariant), 0, () => `VIOLATION of ${violation.invariant}: ${violation.message}`)
+  }
+
+  nextOrigin(): number {
+    // Two streams of random numbers hang on each.
+    return (this.#origins += 2)
+  }
+
+  running(life: Life): void {
+    this.#running = life
+  }
+
+  stopped(member: PeerId): void {
+    this.#paused.delete(member)
+    for (let i = this.#backlog.length - 1; i >= 0; i--) if (this.#backlog[i]!.owner === member) this.#backlog.splice(i, 1)
+  }
+
+  pause(member: PeerId, ms: number): void {
+    if (this.#paused.has(member)) return
+    this.trace.add(this.timeline.now, member, 26, Math.floor(ms), 0, () => `stands still for ${ms.toFixed(0)} ms`)
+    const waiting: Happening[] = []
+    this.#paused.set(member, waiting)
+    this.timeline.after(ms, 0, () => {
+      if (this.#paused.get(member) !== waiting) return
+      this.#paused.delete(member)
+      this.#pausedAt.set(member, this.timeline.now)
+      this.#backlog.push(...waiting)
+    })
+  }
+
+  wasPaused(member: PeerId, ms: number): boolean {
+    return this.#paused.has(member) || this.timeline.now - (this.#pausedAt.get(member) ?? Number.NEGATIVE_INFINITY) < ms
+  }
+
+  leader(): Member | null {
+    let found: Member | null = null
+    let epoch = -1
+    for (const member of this.members) {
+      const role = member.life?.core?.state.role
+      if (role?.name === 'leading' && role.stage === 'established' && role.epoch > epoch) {
+        found = member
+        epoch = role.epoch
+      }
+    }
+    return found
+  }
+
+  count(path: string): void {
+    this.#paths.set(path, (this.#paths.get(path) ?? 0) + 1)
+  }
+
+  /** Takes the next happening. Everything that it causes without waiting, promises included, belongs to the member on whose event loop it runs. */
+  #step(): boolean {
+    if (this.#violation !== null || this.#phase === 'over') return false
+    const happening = this.#backlog.shift() ?? this.timeline.take()
+    if (happening === null) throw new Violation('liveness', 'nothing is left that could happen')
+    if (++this.#steps > STEPS_MAX) throw new Violation('liveness', `${STEPS_MAX} steps led nowhere`)
+    const { owner, run } = happening
+    const waiting = this.#paused.get(owner as PeerId)
+    if (waiting !== undefined) {
+      waiting.push(happening)
+      return true
+    }
+    this.#running = owner === 0 ? null : this.members[owner - 1]!.life
+    happening.run = null
+    run?.()
+    return true
+  }
+
+  #watch(core: Core, input: Input, effects: Effects, breach: Violation | null): void {
+    const life = this.#running
+    if (life === null || life.over) return this.report(new Violation('crash', 'a core steps although its process is dead'))
+    life.core ??= core
+    const { id } = life.member
+    const { writes, role, commitTo } = effects
+    this.trace.add(this.timeline.now, id, hashText(input.kind), writes.length * 1000 + effects.sends.length, commitTo ?? 0, () => tellStep(input, effects))
+    if (breach !== null) this.report(breach)
+    if (effects.fault !== null) this.report(new Violation('fault', `the core of member ${id} stops: ${effects.fault.code} ${effects.fault.message}`))
+    this.#countPaths(effects)
+    if (role?.role === 'leading' && role.active) this.#established(id, role.epoch)
+    if (commitTo !== null) this.#guard(() => this.durability.committed(commitTo, `member ${id} commits`))
+  }
+
+  #established(id: PeerId, epoch: number): void {
+    const known = this.#leaders.get(epoch)
+    if (known === undefined) this.#elections++
+    else this.report(new Violation('leadership', `members ${known} and ${id} both lead epoch ${epoch}`))
+    this.#leaders.set(epoch, id)
+  }
+
+  #countPaths(effects: Effects): void {
+    for (const { mode } of effects.transfers) this.count(`transfer ${mode}`)
+    for (const write of effects.writes) {
+      if (write.truncateTo !== null) this.count('truncate')
+      if (write.install !== null) this.count('install')
+    }
+    for (const { message } of effects.sends)
+      if (message.kind === 'TRUNC' || message.kind === 'DIFF' || message.kind === 'SNAP') this.count(`send ${message.kind}`)
+    if (effects.discards.length > 0) this.count('discard')
+    if (effects.stagedAppends.length > 0) this.count('staged append')
+    if (effects.role !== null) this.count(`role ${effects.role.role}${effects.role.active ? ' active' : ''}`)
+  }
+
+  #guard(check: () => void): void {
+    try {
+      check()
+    } catch (error) {
+      this.report(error instanceof Violation ? error : new Violation('crash', String((error as Error).stack)))
+    }
+  }
+
+  #poll(): void {
+    const { now } = this.timeline
+    if (this.#phase === 'trouble' && (this.#clients.idle || now >= this.#phaseEnds)) this.#heal()
+    else if (this.#phase === 'healing') {
+      if (this.#clients.idle && this.#settled() === null) this.#prove()
+      else if (now >= this.#phaseEnds)
+        throw new Violation('liveness', `the ensemble has not settled ${HEAL_MS} ms after the last fault: ${this.#settled() ?? 'calls are not answered'}`)
+    } else if (this.#phase === 'proving' && now >= this.#phaseEnds) throw new Violation('liveness', 'the last writes were not answered')
+    this.timeline.after(POLL_MS, 0, () => this.#poll())
+  }
+
+  #heal(): void {
+    this.#phase = 'healing'
+    this.#phaseEnds = this.timeline.now + HEAL_MS
+    this.#clients.stop()
+    this.#faults.stop()
+    for (const [member, waiting] of this.#paused) {
+      this.#paused.delete(member)
+      this.#pausedAt.set(member, this.timeline.now)
+      this.#backlog.push(...waiting)
+    }
+  }
+
+  /** One established leader, everybody active under it and level with it; else what is missing. */
+  #settled(): string | null {
+    const leader = this.leader()
+    if (leader === null) return 'nobody leads'
+    const core = leader.life!.core!
+    const { epoch } = core.view()
+    for (const member of this.members) {
+      const view = member.life?.core?.view()
+      if (view === undefined || !member.isUp) return `member ${member.id} is not up`
+      if (!view.active || view.epoch !== epoch || view.leader !== leader.id)
+        return `member ${member.id} is ${view.role} under ${view.leader ?? 'nobody'} in epoch ${view.epoch}${view.active ? '' : ', not active'}; member ${leader.id} leads epoch ${epoch}`
+      if (view.applied !== core.state.history.last)
+        return `member ${member.id} has applied ${formatZxid(view.applied)} of ${formatZxid(core.state.history.last)}`
+    }
+    return null
+  }
+
+  /** A settled ensemble takes a write and a read through every member, and ends in equal states. */
+  #prove(): void {
+    this.#phase = 'proving'
+    this.#phaseEnds = this.timeline.now + HEAL_MS
+    this.trace.add(this.timeline.now, 0, 42, 0, 0, () => 'the ensemble has settled')
+    let open = this.members.length * 2
+    const answered = (member: Member, what: string) => (good: boolean) => {
+      if (!good) this.report(new Violation('liveness', `a settled ensemble refuses a ${what} through member ${member.id}`))
+      if (--open === 0) this.#close()
+    }
+    for (const member of this.members) {
+      this.#clients.writeThrough(member, 5000, answered(member, 'write'))
+      this.#clients.readThrough(member, 5000, answered(member, 'read'))
+    }
+  }
+
+  #close(): void {
+    const unsettled = this.#settled()
+    const behind = this.members.find((member) => this.ledger.held(member.id) !== this.ledger.length)
+    if (unsettled === null && behind === undefined) this.#phase = 'over'
+    else if (this.timeline.now >= this.#phaseEnds) this.report(new Violation('liveness', unsettled ?? `member ${behind!.id} does not catch up`))
+    else this.timeline.after(POLL_MS, 0, () => this.#close())
+  }
+}
+
+function seats({ voters, observers }: Profile): Configuration {
+  const members = Array.from(
+    { length: voters + observers },
+    (_, i): Seat => ({ id: peerId(i + 1), role: i < voters ? 'voter' : 'observer', weight: i < voters ? 1 : 0, group: 0, storeId: null }),
+  )
+  return { version: ZERO, members }
+}
+
+function describeFrame(bytes: Uint8Array): string {
+  try {
+    return describeMessage(decodeMessage(bytes))
+  } catch (error) {
+    return `${bytes.length} bytes that cannot be read: ${(error as Error).message}`
+  }
+}
+
+function tellStep(input: Input, effects: Effects): string {
+  const lines = describeEffects(effects)
+  return `${describeInput(input)}${lines.length === 0 ? '' : lines.map((line) => `\n${' '.repeat(20)}${line}`).join('')}`
+}
