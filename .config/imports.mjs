@@ -36,7 +36,8 @@ export const HOSTS = [
   '^packages/simulator/src/cli(\\.ts|/)',
 ]
 
-const TESTS = '\\.test\\.ts$'
+/** Tests, and what only they import. */
+const TESTS = '\\.test(-support)?\\.ts$'
 /** What tests are written with: nothing that is published imports it. */
 const TEST_TOOLS = '^node_modules/(vitest|fast-check|hdr-histogram-js)/'
 

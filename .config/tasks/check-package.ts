@@ -21,7 +21,7 @@ try {
   const paths = files.map((file) => file.path)
   for (const needed of ['README.md', 'LICENSE', 'dist/index.js', 'dist/index.d.ts', 'src/index.ts'])
     if (!paths.includes(needed)) faults.push(`the package lacks ${needed}`)
-  for (const path of paths) if (/\.test\.|\.tsbuildinfo$|\.tgz$/.test(path)) faults.push(`the package carries ${path}`)
+  for (const path of paths) if (/\.test(-support)?\.|\.tsbuildinfo$|\.tgz$/.test(path)) faults.push(`the package carries ${path}`)
 
   const tarball = join(aside, filename.replace('@', '').replace('/', '-'))
   const lint = await tool('publint', ['run', tarball, '--strict'])
