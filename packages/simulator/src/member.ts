@@ -1,5 +1,6 @@
 import type { Core } from '@antiphon/consensus-core'
-import type { AntiphonError, PeerId } from '@antiphon/ports'
+import type { AntiphonError, LogStore, PeerId } from '@antiphon/ports'
+import { memoryStorage } from '@antiphon/storage-memory'
 import { Replica } from '@antiphon/replica'
 import { VirtualClock } from './clock.ts'
 import type { SimDisk } from './disk.ts'
@@ -51,7 +52,7 @@ export class Member {
 
   boot(): void {
     if (this.life !== null) return
-    const { timeline, network, profile, ledger, trace } = this.#world
+    const { timeline, profile, ledger, trace } = this.#world
     const life = this.#begin()
     this.life = life
     ledger.booted(this.id)
@@ -92,7 +93,6 @@ export class Member {
       },
       (error: unknown) => this.#failed(life, error, 'refused to start'),
     )
-    void network
   }
 
   /** The process is gone at once; the disk loses what it had not flushed, in part. */
@@ -103,7 +103,9 @@ export class Member {
     trace.add(timeline.now, this.id, 22, life.origin, 0, () => 'CRASHES')
     this.#end(life)
     life.transport.crash()
-    life.store.crash()
+    life.store.stop()
+    void this.#inner?.close()
+    this.disk.crash()
   }
 
   /** An orderly end; `then` is called when it is over. */
@@ -127,11 +129,11 @@ export class Member {
   }
 
   #begin(): Life {
-    const { timeline, network, random, profile, trace, durability, ledger } = this.#world
+    const { timeline, network, random, profile, trace, ledger } = this.#world
     const origin = this.#world.nextOrigin()
     this.lives++
     const clock = new VirtualClock(timeline, this.id, profile.skews[this.id - 1]!, random.fork(origin + 1))
-    const store = new SimStore(this.#world, this, durability.record(this.id))
+    const store = new SimStore(this.#world, this, this.#openInner())
     const report = (violation: Violation): void => this.#world.report(violation)
     const machine = new KeyedMachine({
       applied: (zxid, time, change: KeyedChange, digest) => {
@@ -158,6 +160,12 @@ export class Member {
       onDeath: new Set(),
     }
     return life
+  }
+
+  #inner: LogStore | null = null
+  #openInner(): LogStore {
+    this.#inner ??= memoryStorage({ defer: (callback) => void this.#world.timeline.after(this.disk.flushMs(), this.id, callback) })
+    return this.#inner
   }
 
   #end(life: Life): void {

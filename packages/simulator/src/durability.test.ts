@@ -1,0 +1,78 @@
+import { type Configuration, peerId, type Run, type StoredState, type Write, type Zxid, ZERO, zxidOf } from '@antiphon/ports'
+import { RunBuilder } from '@antiphon/wire'
+import { expect, test } from 'vitest'
+import { Durability } from './durability.ts'
+
+const [ONE, TWO, THREE] = [peerId(1), peerId(2), peerId(3)]
+const CONFIGURATION: Configuration = { version: ZERO, members: [ONE, TWO, THREE].map((id) => ({ id, role: 'voter', weight: 1, group: 0, storeId: null })) }
+const NOTHING = { founding: null, install: null, truncateTo: null, append: [], epochs: null, afterwards: [] }
+
+function run(previous: Zxid, previousChecksum: number, epoch: number, payloads: readonly number[]): Run {
+  const builder = new RunBuilder()
+  builder.begin(previous, previousChecksum, epoch, 1000)
+  for (const payload of payloads) builder.add({ origin: ZERO, sequence: 0, pending: 0, machine: 1, kind: 0 }, new Uint8Array([payload]))
+  return builder.finish()!
+}
+
+const first = run(ZERO, 0, 1, [1, 2, 3])
+const second = run(first.last, first.checksum, 1, [4])
+const write = (ticket: number, part: Partial<Write>): Write => ({ ...NOTHING, ticket, ...part })
+
+function stored(of: Run | null): StoredState {
+  const log = { start: ZERO, last: of?.last ?? ZERO, checksum: of?.checksum ?? 0, endPoints: [], time: 0 }
+  return { storeId: '', founding: null, epochs: { accepted: 0, acceptedFrom: null, current: 0 }, snapshot: null, log }
+}
+
+test('what was committed must be durable on a quorum, and stay so', () => {
+  const durability = new Durability(CONFIGURATION)
+  for (const id of [ONE, TWO]) durability.record(id).told(write(1, { append: [first] }))
+  durability.record(ONE).becameDurable(1)
+  expect(() => durability.committed(first.last, 'somebody commits')).toThrow('which no quorum holds durably')
+  durability.record(TWO).becameDurable(1)
+  durability.committed(first.last, 'somebody commits')
+  expect(() => durability.committed(second.last, 'somebody commits')).toThrow('which no quorum holds durably')
+  durability.record(TWO).told(write(2, { truncateTo: { zxid: zxidOf(1, 2), checksum: 5 } }))
+  expect(durability.record(TWO).holds(zxidOf(1, 3))).toBe(true)
+  expect(durability.record(TWO).becameDurable(2)).toBe(true)
+  expect(durability.record(TWO).holds(zxidOf(1, 2))).toBe(true)
+  expect(() => durability.shrunk(TWO)).toThrow('is no longer held by a quorum')
+})
+
+test('a store comes back with what it called durable, or with more of what it was told, whole writes only', () => {
+  const told = (): Durability => {
+    const durability = new Durability(CONFIGURATION)
+    const record = durability.record(ONE)
+    record.told(write(1, { append: [first] }))
+    record.becameDurable(1)
+    record.told(write(2, { append: [second] }))
+    return durability
+  }
+  for (const good of [first, second]) told().record(ONE).reopened(ONE, stored(good))
+  expect(() => told().record(ONE).reopened(ONE, stored(null))).toThrow('came back with 0.0')
+  expect(() => told().record(ONE).reopened(ONE, stored({ ...second, checksum: 1 }))).toThrow('came back with')
+  expect(() => told().record(ONE).reopened(ONE, { ...stored(first), epochs: { accepted: 1, acceptedFrom: null, current: 0 } })).toThrow('epochs 1/0')
+  const saved = told()
+  saved.record(ONE).snapshotSaved(zxidOf(1, 2))
+  expect(() => saved.record(ONE).reopened(ONE, stored(first))).toThrow('lost its snapshot')
+})
+
+test('two histories behind one ZXID are found, whoever holds them', () => {
+  const durability = new Durability(CONFIGURATION)
+  durability.sawRun(ONE, first)
+  durability.sawRun(TWO, second)
+  const other = run(ZERO, 0, 1, [1, 2, 9])
+  expect(() => durability.sawRun(THREE, other)).toThrow('holds another history up to 1.3')
+})
+
+test('an installed generation takes the place of everything', () => {
+  const record = new Durability(CONFIGURATION).record(ONE)
+  record.told(write(1, { append: [first] }))
+  record.staged(1, { zxid: zxidOf(2, 5), checksum: 77, endPoints: [{ epoch: 2, last: zxidOf(2, 5), checksum: 77 }], time: 0 })
+  const behind = run(zxidOf(2, 5), 77, 2, [1])
+  record.stagedAppend(1, [behind])
+  record.told(write(2, { install: 1, epochs: { accepted: 2, acceptedFrom: null, current: 2 } }))
+  record.becameDurable(2)
+  expect(record.durable).toMatchObject({ last: behind.last, checksum: behind.checksum, epochs: { accepted: 2, current: 2 } })
+  expect(record.holds(zxidOf(1, 1))).toBe(false)
+  expect(record.holds(zxidOf(2, 6))).toBe(true)
+})

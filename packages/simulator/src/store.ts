@@ -1,0 +1,123 @@
+import type { AntiphonError, LogStore, Run, Snapshot, SnapshotMeta, StoredState, StoreId, StoreSupport, Write, Zxid } from '@antiphon/ports'
+import type { StoreRecord } from './durability.ts'
+import type { Member } from './member.ts'
+import { Violation } from './violation.ts'
+import type { World } from './world.ts'
+
+type Done = (error: AntiphonError | null) => void
+
+/** The store of one process: the real one, and beside it the record of what it was told and what it has called durable. Silent once the process is dead. */
+export class SimStore implements LogStore {
+  readonly supports: StoreSupport
+  readonly #world: World
+  readonly #member: Member
+  readonly #record: StoreRecord
+  readonly #inner: LogStore
+  #over = false
+
+  constructor(world: World, member: Member, inner: LogStore) {
+    this.supports = inner.supports
+    this.#world = world
+    this.#member = member
+    this.#record = world.durability.record(member.id)
+    this.#inner = inner
+  }
+
+  /** The process is dead: nothing that is under way is told any more. */
+  stop(): void {
+    this.#over = true
+  }
+
+  async open(freshStoreId: StoreId): Promise<StoredState> {
+    const stored = await this.#mine(this.#inner.open(freshStoreId))
+    const { timeline, trace } = this.#world
+    trace.add(timeline.now, this.#member.id, 50, stored.log.last, stored.epochs.accepted, () => `opens its store: ${JSON.stringify({ last: stored.log.last, epochs: stored.epochs, snapshot: stored.snapshot?.zxid ?? null, start: stored.log.start })}`)
+    this.#guard(() => this.#record.reopened(this.#member.id, stored))
+    return stored
+  }
+
+  write(write: Write, done: Done): void {
+    this.#guard(() => {
+      for (const run of write.append) this.#sawRun(run)
+      this.#record.told(write)
+    })
+    const { ticket } = write
+    this.#inner.write(write, (error) => {
+      if (this.#over) return
+      if (error === null && this.#record.becameDurable(ticket)) this.#guard(() => this.#world.durability.shrunk(this.#member.id))
+      done(error)
+    })
+  }
+
+  read(after: Zxid, upTo: Zxid, bytesMax: number): Promise<readonly Run[]> {
+    return this.#mine(this.#inner.read(after, upTo, bytesMax))
+  }
+
+  async saveSnapshot(meta: SnapshotMeta, chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): Promise<boolean> {
+    const saved = await this.#mine(this.#inner.saveSnapshot(meta, chunks))
+    if (saved) this.#record.snapshotSaved(meta.zxid)
+    this.#world.count(saved ? 'snapshot' : 'snapshot void')
+    return saved
+  }
+
+  openSnapshot(): Promise<Snapshot | null> {
+    return this.#mine(this.#inner.openSnapshot())
+  }
+
+  async stage(meta: SnapshotMeta, chunks: AsyncIterable<Uint8Array>): Promise<number> {
+    const generation = await this.#mine(this.#inner.stage(meta, chunks))
+    this.#record.staged(generation, meta)
+    this.#world.count('staged')
+    return generation
+  }
+
+  stageAppend(generation: number, runs: readonly Run[], done: Done): void {
+    this.#guard(() => {
+      for (const run of runs) this.#sawRun(run)
+      this.#record.stagedAppend(generation, runs)
+    })
+    this.#inner.stageAppend(generation, runs, (error) => {
+      if (!this.#over) done(error)
+    })
+  }
+
+  discard(generation: number): void {
+    this.#inner.discard(generation)
+  }
+
+  async compact(retain: number, keepFrom: Zxid): Promise<Zxid> {
+    const start = await this.#mine(this.#inner.compact(retain, keepFrom))
+    this.#world.count('compact')
+    return start
+  }
+
+  close(): Promise<void> {
+    return this.#mine(this.#inner.close())
+  }
+
+  /** Of a dead process nothing comes back, not even an error. */
+  async #mine<T>(promise: Promise<T>): Promise<T> {
+    try {
+      const value = await promise
+      return this.#over ? await never() : value
+    } catch (error) {
+      return this.#over ? await never() : Promise.reject(error as Error)
+    }
+  }
+
+  #sawRun(run: Run): void {
+    this.#world.durability.sawRun(this.#member.id, run)
+  }
+
+  #guard(check: () => void): void {
+    try {
+      check()
+    } catch (error) {
+      this.#world.report(error instanceof Violation ? error : new Violation('crash', String((error as Error).stack)))
+    }
+  }
+}
+
+function never(): Promise<never> {
+  return new Promise(() => undefined)
+}
