@@ -1,1 +1,6 @@
-export {}
+export type { RoleName } from '@antiphon/consensus-core'
+export type { Progress, ReplicaEvents, RoleChange } from './events.ts'
+export { systemClock, systemRandom } from './host.ts'
+export type { WaitOptions } from './reads.ts'
+export { Replica, type ReplicaStatus } from './replica.ts'
+export { type AnyMachine, type Machines, type MemberSettings, REPLICA_DEFAULTS, type ReplicaSettings, type RequestOf, type ResultOf } from './settings.ts'

@@ -1,0 +1,309 @@
+import {
+  checksumBehind,
+  cutBehind,
+  entryKind,
+  entryLength,
+  entryMachine,
+  entryOrigin,
+  entryPending,
+  entrySequence,
+  entryTime,
+  entryZxid,
+  formatZxid,
+  KIND_REFUSAL,
+  payloadEnd,
+  payloadStart,
+  type Run,
+  SHELL_MACHINE,
+  type Write,
+} from '@antiphon/consensus-core'
+import { AntiphonError, type Checksum, type Clock, type LogStore, type Millis, ZERO, type Zxid } from '@antiphon/ports'
+import { MachineBatch } from './batch.ts'
+import { diverged, messageOf } from './errors.ts'
+import type { Forwarding } from './forwarding.ts'
+import { decodeRegistration, type OriginRow, OriginTable } from './origins.ts'
+import type { Proposals } from './proposals.ts'
+import { decodeRefusal } from './refusal.ts'
+import type { NamedMachine } from './settings.ts'
+
+/** Between two looks at the clock, and in one call of a machine. */
+const PIECE_ENTRIES = 1024
+const READ_BYTES = 1024 * 1024
+/** Runs above `applied` that are kept in memory; what is beyond is read back from the store. */
+const KEPT_BYTES_MAX = 64 * 1024 * 1024
+
+export interface ApplierHost {
+  readonly machines: readonly NamedMachine[]
+  readonly store: LogStore
+  readonly clock: Clock
+  readonly sliceMs: Millis
+  readonly proposals: Proposals
+  readonly forwarding: Forwarding
+  /** There is more to apply: call `advance` again, in a later turn. */
+  wake(): void
+  fault(error: AntiphonError): void
+}
+
+/**
+ * Brings committed entries into the machines, in order, each once. Their bytes are those that came with the writes, or are read back from the store. The exactly-once
+ * table advances with them.
+ */
+export class Applier {
+  /** applied <= target always. */
+  applied: Zxid = ZERO
+  /** The history's checksum, and the last entry's time, at `applied`. */
+  checksum: Checksum = 0
+  time: Millis = 0
+  table: OriginTable = new OriginTable()
+  /** Applied since this process began, and since the last `reset`. */
+  entries = 0
+  readonly #host: ApplierHost
+  readonly #batches: readonly MachineBatch[]
+  #target: Zxid = ZERO
+  /** Above `applied`, ascending; there may be gaps. `#at` is the place of the next entry in the first one that is being applied. */
+  #kept: Run[] = []
+  #keptBytes = 0
+  #current: Run | null = null
+  #at = 0
+  /** Counts what makes a read of the store void. */
+  #generation = 0
+  #reading = false
+  /** Installs under way: the machines are not of this history until they are restored. */
+  #blocked = 0
+  #stopped = false
+
+  constructor(host: ApplierHost) {
+    this.#host = host
+    const waited = (sequence: number): boolean => host.proposals.slots.at(sequence)?.resolve != null
+    this.#batches = host.machines.map(() => new MachineBatch(waited))
+  }
+
+  /** Is the applier waiting for an install? */
+  get isBlocked(): boolean {
+    return this.#blocked > 0
+  }
+
+  /** A write was handed to the store: its entries will be committed, or cut off by a later one. */
+  note(write: Write): void {
+    if (write.install !== null) {
+      this.#blocked++
+      this.#forget()
+    } else if (write.truncateTo !== null) {
+      this.#truncate(write.truncateTo.zxid)
+    }
+    for (const run of write.append) {
+      if (this.#keptBytes + run.bytes.length > KEPT_BYTES_MAX) continue
+      this.#kept.push(run)
+      this.#keptBytes += run.bytes.length
+    }
+  }
+
+  commitTo(zxid: Zxid): void {
+    if (zxid > this.#target) this.#target = zxid
+  }
+
+  /** The machines now hold the snapshot at `zxid`; `installed`: it came by a write that installs. */
+  reset(zxid: Zxid, checksum: Checksum, time: Millis, table: OriginTable, installed: boolean): void {
+    this.applied = zxid
+    this.checksum = checksum
+    this.time = time
+    this.table = table
+    if (zxid > this.#target) this.#target = zxid
+    if (installed) this.#blocked--
+    this.#generation++
+  }
+
+  stop(): void {
+    this.#stopped = true
+    this.#forget()
+  }
+
+  /** Applies what is committed, for one slice of time at most. */
+  advance(): void {
+    if (this.applied >= this.#target) return
+    const { clock, sliceMs } = this.#host
+    const until = clock.monotonic() + sliceMs
+    while (this.applied < this.#target && this.#blocked === 0 && !this.#stopped) {
+      const run = this.#next()
+      if (run === null) {
+        if (!this.#reading) void this.#read()
+        return
+      }
+      this.#applyPiece(run)
+      if (this.applied < this.#target && clock.monotonic() >= until) {
+        clock.defer(() => this.#host.wake())
+        return
+      }
+    }
+  }
+
+  /** The run that holds the entry behind `applied`, or null when it is not in memory. */
+  #next(): Run | null {
+    if (this.#current !== null && this.#at < this.#current.bytes.length) return this.#current
+    this.#current = null
+    while (this.#kept.length > 0) {
+      const run = this.#kept[0]!
+      if (run.previous > this.applied) return null
+      this.#kept.shift()
+      this.#keptBytes -= run.bytes.length
+      if (run.last <= this.applied) continue
+      this.#begin(run)
+      return run
+    }
+    return null
+  }
+
+  #begin(run: Run): void {
+    this.#current = run
+    this.#at = 0
+    while (entryZxid(run.bytes, this.#at) <= this.applied) this.#at += entryLength(run.bytes, this.#at)
+  }
+
+  async #read(): Promise<void> {
+    const generation = this.#generation
+    const upTo = this.#kept.length > 0 && this.#kept[0]!.previous < this.#target ? this.#kept[0]!.previous : this.#target
+    this.#reading = true
+    try {
+      const runs = await this.#host.store.read(this.applied, upTo, READ_BYTES)
+      this.#reading = false
+      if (this.#stopped) return
+      if (generation === this.#generation) {
+        this.#kept.unshift(...runs)
+        for (const run of runs) this.#keptBytes += run.bytes.length
+        if (runs.length === 0) throw diverged('the store has lost committed entries', { after: this.applied, upTo })
+      }
+      this.#host.wake()
+    } catch (error) {
+      this.#reading = false
+      if (generation !== this.#generation) this.#host.wake()
+      else if (!this.#stopped) this.#fail(error instanceof AntiphonError ? error : diverged(`committed entries can not be read back: ${messageOf(error)}`, {}, error))
+    }
+  }
+
+  #forget(): void {
+    this.#kept = []
+    this.#keptBytes = 0
+    this.#current = null
+    this.#generation++
+  }
+
+  /** What is above `zxid` will never be committed; what is applied is never above it. */
+  #truncate(zxid: Zxid): void {
+    this.#generation++
+    if (this.#current !== null && this.#current.last > zxid) this.#current = cutBehind(this.#current, zxid)
+    while (this.#kept.length > 0) {
+      const run = this.#kept.pop()!
+      this.#keptBytes -= run.bytes.length
+      const rest = cutBehind(run, zxid)
+      if (rest === null) continue
+      this.#kept.push(rest)
+      this.#keptBytes += rest.bytes.length
+      break
+    }
+  }
+
+  /** One piece of `run`: the table first, then each machine in one call, then the results of those that wait here. */
+  #applyPiece(run: Run): void {
+    const { bytes } = run
+    const { slots } = this.#host.proposals
+    const target = this.#target
+    const ourOrigin = this.#host.forwarding.origin
+    for (const batch of this.#batches) batch.begin(bytes)
+    let at = this.#at
+    let last = at
+    let entries = 0
+    let ours = 0
+    let row: OriginRow | null = null
+    while (at < bytes.length && entries < PIECE_ENTRIES) {
+      if (entryZxid(bytes, at) > target) break
+      const origin = entryOrigin(bytes, at)
+      let sequence = 0
+      if (origin !== ZERO) {
+        if (row === null || row.origin !== origin) row = this.table.get(origin) ?? null
+        sequence = entrySequence(bytes, at)
+        if (row === null || row.last + 1 !== sequence) {
+          this.#fail(diverged(`the entry at ${formatZxid(entryZxid(bytes, at))} is number ${sequence} of an origin whose last is ${row?.last ?? 'unknown'}`, { origin }))
+          return
+        }
+        row.last = sequence
+        row.confirmed = sequence - entryPending(bytes, at)
+        if (origin === ourOrigin) ours = sequence
+        else sequence = 0
+      }
+      const machine = entryMachine(bytes, at)
+      if (machine === SHELL_MACHINE) {
+        if (!this.#applyOwn(bytes, at)) return
+        row = null
+      } else if (machine > this.#batches.length) {
+        this.#fail(diverged(`the entry at ${formatZxid(entryZxid(bytes, at))} is for machine ${machine}, of ${this.#batches.length}`, { machine }))
+        return
+      } else if (entryKind(bytes, at) !== KIND_REFUSAL) {
+        this.#batches[machine - 1]!.add(at, sequence)
+      } else if (sequence !== 0) {
+        const slot = slots.at(sequence)
+        if (slot !== null && slot.resolve !== null) slots.reject(slot, decodeRefusal(bytes, payloadStart(at), payloadEnd(bytes, at)))
+      }
+      entries++
+      last = at
+      at += entryLength(bytes, at)
+    }
+    if (entries === 0) {
+      this.#fail(diverged(`${formatZxid(target)} is committed, and no entry ends there`, { applied: this.applied }))
+      return
+    }
+    if (!this.#callMachines()) return
+    this.#at = at
+    this.entries += entries
+    this.applied = entryZxid(bytes, last)
+    this.time = entryTime(bytes, last)
+    this.checksum = checksumBehind(bytes, last)
+    if (ours !== 0) {
+      slots.settleUpTo(ours)
+      this.#host.proposals.admitParked()
+    }
+  }
+
+  #callMachines(): boolean {
+    const { machines, proposals } = this.#host
+    for (let m = 0; m < machines.length; m++) {
+      const batch = this.#batches[m]!
+      if (batch.length === 0) continue
+      const { name, machine } = machines[m]!
+      let results: readonly unknown[]
+      try {
+        results = machine.apply(batch)
+        if (!Array.isArray(results)) throw new TypeError('apply did not return an array of results')
+      } catch (thrown) {
+        this.#fail(diverged(`the machine \`${name}\` threw in apply: ${messageOf(thrown)}`, { machine: name, ...batch.range() }, thrown))
+        return false
+      }
+      for (let i = 0; i < batch.length; i++) {
+        const sequence = batch.sequence(i)
+        if (sequence !== 0) proposals.slots.resolve(sequence, results[i])
+      }
+    }
+    return true
+  }
+
+  /** An entry of the shell itself: a registration. */
+  #applyOwn(bytes: Uint8Array, at: number): boolean {
+    const registration = decodeRegistration(bytes, payloadStart(at), payloadEnd(bytes, at))
+    if (registration === null) {
+      this.#fail(
+        new AntiphonError('VERSION_MISMATCH', `the entry at ${formatZxid(entryZxid(bytes, at))} is of a kind that this version does not know`, {
+          remedy: 'Run the same version on every replica; upgrade this one.',
+        }),
+      )
+      return false
+    }
+    const zxid = entryZxid(bytes, at)
+    this.table.register(zxid, registration.storeId, registration.nonce)
+    this.#host.forwarding.onRegistered(zxid, registration)
+    return true
+  }
+
+  #fail(error: AntiphonError): void {
+    this.stop()
+    this.#host.fault(error)
+  }
+}

@@ -1,0 +1,76 @@
+import { AntiphonError, type Outcome } from '@antiphon/ports'
+
+// What a caller of propose, read and ready may meet; one place, so that code, outcome and remedy agree everywhere.
+
+export function overloaded(bytes: number, bytesMax: number): AntiphonError {
+  return new AntiphonError('OVERLOADED', `${bytes} bytes of requests wait already, of ${bytesMax} at most`, {
+    remedy: 'Propose less at a time, propose with whenFull: "wait", or raise `queueBytesMax`.',
+    details: { bytes, bytesMax },
+  })
+}
+
+export function requestTooLarge(bytes: number, bytesMax: number): AntiphonError {
+  return new AntiphonError('TOO_LARGE', `a request of ${bytes} bytes is above the limit of ${bytesMax}`, {
+    remedy: 'Split the request, or raise `requestBytesMax` on every replica.',
+    details: { bytes, bytesMax },
+  })
+}
+
+export function changeTooLarge(message: string): AntiphonError {
+  return new AntiphonError('TOO_LARGE', message, { remedy: 'Ask for less in one request, or raise `requestBytesMax` on every replica.' })
+}
+
+export function refused(refusal: string, message: string): AntiphonError {
+  return new AntiphonError('REFUSED', message, { remedy: `The state machine said no (${refusal}); look at the state and ask for something else.`, refusal })
+}
+
+const UNKNOWN_REMEDY = 'It may have happened, or may still happen: read the state before asking again.'
+
+export function timedOut(outcome: Outcome, what: string): AntiphonError {
+  return new AntiphonError('TIMEOUT', `${what} took longer than its timeout`, {
+    outcome,
+    remedy: outcome === 'unknown' ? UNKNOWN_REMEDY : 'Nothing was done: ask again, with more time if this recurs.',
+  })
+}
+
+export function aborted(outcome: Outcome, what: string, cause: unknown): AntiphonError {
+  return new AntiphonError('ABORTED', `${what} was given up by its signal`, { outcome, cause, remedy: outcome === 'unknown' ? UNKNOWN_REMEDY : 'Nothing was done.' })
+}
+
+export function closed(outcome: Outcome, cause: AntiphonError | null): AntiphonError {
+  const why = cause === null ? 'the replica is closed' : `the replica has stopped: ${cause.message}`
+  return new AntiphonError('CLOSED', why, {
+    outcome,
+    remedy: outcome === 'unknown' ? `${UNKNOWN_REMEDY} Start a replica again first.` : 'Start a replica again.',
+    ...(cause === null ? {} : { cause }),
+  })
+}
+
+/** The request was numbered, and its result went by: its origin jumped over it by a snapshot, or its row is gone (rule 22, first form). */
+export function resultLost(why: string): AntiphonError {
+  return new AntiphonError('ABORTED', `the result of a request passed this replica by: ${why}`, { outcome: 'unknown', remedy: UNKNOWN_REMEDY })
+}
+
+export function notReady(cause: AntiphonError): AntiphonError {
+  return new AntiphonError('NOT_READY', 'no leader was heard of, or its history was not caught up with, within the timeout', {
+    remedy: 'See that a majority of the voters is running and reachable; the events `trouble` and `role` tell more.',
+    cause,
+  })
+}
+
+export function invalidSettings(message: string, remedy: string): AntiphonError {
+  return new AntiphonError('INVALID_SETTINGS', message, { remedy })
+}
+
+/** What must never happen to a replica: it stops, and nothing more is said in its name. */
+export function diverged(message: string, details: Readonly<Record<string, unknown>>, cause?: unknown): AntiphonError {
+  return new AntiphonError('DIVERGED', message, {
+    remedy: 'Stop using this replica. Correct the state machine or report the bug, then restart it; if it happens again, wipe this member and let it be readmitted.',
+    details,
+    ...(cause === undefined ? {} : { cause }),
+  })
+}
+
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}

@@ -1,0 +1,119 @@
+import type { RoleName } from '@antiphon/consensus-core'
+import { AntiphonError, type Logger, type PeerId, type Zxid } from '@antiphon/ports'
+import type { TypedEmitter } from 'tiny-typed-emitter'
+import { messageOf } from './errors.ts'
+
+export interface RoleChange {
+  readonly role: RoleName
+  /** Null while none is known. */
+  readonly leader: PeerId | null
+  readonly epoch: number
+  /** False while looking, discovering and synchronising. */
+  readonly active: boolean
+}
+
+export interface Progress {
+  /** As known here. `applied <= committed` always. */
+  readonly committed: Zxid
+  readonly applied: Zxid
+}
+
+/** Listeners are called between steps of the replica, never inside one; what they throw is told as `trouble`. */
+export interface ReplicaEvents {
+  role(change: RoleChange): void
+  /** The leader that this replica is synchronised with, itself included; null when there is none. */
+  leader(leader: PeerId | null): void
+  epoch(epoch: number): void
+  /** At most once a turn of the event loop. */
+  progress(progress: Progress): void
+  /** Something is wrong, and the replica goes on. */
+  trouble(error: AntiphonError, peer: PeerId | null): void
+  /** The replica stops because of it; `closed` follows. */
+  fault(error: AntiphonError): void
+  closed(): void
+}
+
+type EventName = keyof ReplicaEvents
+
+/** Gathers what happens during a step and tells it behind the step: a listener may then call anything. */
+export class Announcer {
+  readonly #emitter: TypedEmitter<ReplicaEvents>
+  readonly #logger: Logger | null
+  readonly #queue: { readonly event: EventName; readonly args: readonly unknown[] }[] = []
+  #role: RoleChange | null = null
+  #telling = false
+
+  constructor(emitter: TypedEmitter<ReplicaEvents>, logger: Logger | null) {
+    this.#emitter = emitter
+    this.#logger = logger
+  }
+
+  role(change: RoleChange): void {
+    const before = this.#role
+    this.#role = change
+    this.#logger?.info({ ...change }, 'role')
+    this.#add('role', change)
+    const leaderBefore = before?.active === true ? before.leader : null
+    const leader = change.active ? change.leader : null
+    if (leader !== leaderBefore) this.#add('leader', leader)
+    if (change.epoch !== (before?.epoch ?? 0)) this.#add('epoch', change.epoch)
+  }
+
+  debug(fields: object, message: string): void {
+    this.#logger?.debug(fields, message)
+  }
+
+  get wantsProgress(): boolean {
+    return this.#emitter.listenerCount('progress') > 0
+  }
+
+  progress(progress: Progress): void {
+    this.#add('progress', progress)
+  }
+
+  trouble(error: AntiphonError, peer: PeerId | null): void {
+    this.#logger?.warn({ code: error.code, remedy: error.remedy, peer, ...error.details }, error.message)
+    this.#add('trouble', error, peer)
+  }
+
+  fault(error: AntiphonError): void {
+    this.#logger?.error({ code: error.code, remedy: error.remedy, ...error.details }, error.message)
+    this.#add('fault', error)
+  }
+
+  closed(): void {
+    this.#add('closed')
+  }
+
+  /** Calls the listeners; what they cause is told in the same pass. */
+  tell(): void {
+    if (this.#telling) return
+    this.#telling = true
+    for (let i = 0; i < this.#queue.length; i++) this.#call(this.#queue[i]!.event, this.#queue[i]!.args)
+    this.#queue.length = 0
+    this.#telling = false
+  }
+
+  #add<Event extends EventName>(event: Event, ...args: Parameters<ReplicaEvents[Event]>): void {
+    if (this.#emitter.listenerCount(event) > 0) this.#queue.push({ event, args })
+  }
+
+  #call(event: EventName, args: readonly unknown[]): void {
+    // Each by itself: the emitter's own `emit` would leave out those behind the one that throws. Raw ones, so that `once` takes itself off.
+    for (const listener of this.#emitter.rawListeners(event)) {
+      try {
+        Reflect.apply(listener, this.#emitter, args)
+      } catch (thrown) {
+        this.#logger?.error({ event, error: thrown }, 'a listener threw')
+        if (event !== 'trouble') this.trouble(listenerThrew(event, thrown), null)
+      }
+    }
+  }
+}
+
+function listenerThrew(event: EventName, thrown: unknown): AntiphonError {
+  return new AntiphonError('INVALID_ARGUMENT', `a listener of \`${event}\` threw: ${messageOf(thrown)}`, {
+    remedy: 'Catch what the listener throws; the replica went on without it.',
+    cause: thrown,
+  })
+}

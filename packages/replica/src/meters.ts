@@ -1,0 +1,24 @@
+import type { Metrics } from '@antiphon/ports'
+
+/** What a replica measures; each is touched once a batch, never once an entry. */
+export interface Meters {
+  readonly entriesProposed: { add(value: number): void }
+  readonly entriesApplied: { add(value: number): void }
+  readonly batchEntries: { observe(value: number): void }
+  readonly writeMs: { observe(value: number): void }
+  readonly queueBytes: { set(value: number): void }
+  readonly active: { set(value: number): void }
+  readonly epoch: { set(value: number): void }
+}
+
+export function metersOf(metrics: Metrics): Meters {
+  return {
+    entriesProposed: metrics.counter('antiphon_entries_proposed_total', 'Entries that this replica framed as the leader.'),
+    entriesApplied: metrics.counter('antiphon_entries_applied_total', 'Entries brought into the state machines.'),
+    batchEntries: metrics.histogram('antiphon_batch_entries', 'Entries in one batch framed by the leader.'),
+    writeMs: metrics.histogram('antiphon_write_milliseconds', 'From handing a write to the store until it was durable.'),
+    queueBytes: metrics.gauge('antiphon_queue_bytes', 'Requests of this replica that wait or are under way.'),
+    active: metrics.gauge('antiphon_active', '1 while synchronised with a leader or leading, else 0.'),
+    epoch: metrics.gauge('antiphon_epoch', 'Epoch of the present leader.'),
+  }
+}

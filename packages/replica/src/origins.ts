@@ -1,0 +1,99 @@
+import { corrupt, isZxid, type StoreId, type Zxid } from '@antiphon/ports'
+
+/**
+ * One incarnation of one replica, as a source of requests (rule 22). First form: no results are kept.
+ * `confirmed <= last` always, and `last - confirmed <= originWindow`.
+ */
+export interface OriginRow {
+  /** ZXID of the entry that registered it: never used again. */
+  readonly origin: Zxid
+  readonly storeId: StoreId
+  /** Drawn at start, 16 hexadecimal digits. */
+  readonly nonce: string
+  /** Number of its last request in the order. */
+  last: number
+  /** The number up to which it has seen results, as replicated. */
+  confirmed: number
+}
+
+/** For a snapshot's head: `[origin, storeId, nonce, last, confirmed]`. */
+export type EncodedRow = readonly [number, string, string, number, number]
+
+/** The exactly-once table: derived from entries alone, so that it is the same on every replica at the same ZXID. */
+export class OriginTable {
+  readonly #rows = new Map<Zxid, OriginRow>()
+
+  get size(): number {
+    return this.#rows.size
+  }
+
+  get(origin: Zxid): OriginRow | undefined {
+    return this.#rows.get(origin)
+  }
+
+  byNonce(nonce: string): OriginRow | undefined {
+    for (const row of this.#rows.values()) if (row.nonce === nonce) return row
+    return undefined
+  }
+
+  /** A registration takes its place in the order: the earlier rows of the same store are retired. */
+  register(origin: Zxid, storeId: StoreId, nonce: string): OriginRow {
+    for (const row of this.#rows.values()) if (row.storeId === storeId) this.#rows.delete(row.origin)
+    const row: OriginRow = { origin, storeId, nonce, last: 0, confirmed: 0 }
+    this.#rows.set(origin, row)
+    return row
+  }
+
+  copy(): OriginTable {
+    const copy = new OriginTable()
+    for (const row of this.#rows.values()) copy.#rows.set(row.origin, { ...row })
+    return copy
+  }
+
+  encode(): EncodedRow[] {
+    return [...this.#rows.values()].map(({ origin, storeId, nonce, last, confirmed }) => [origin, storeId, nonce, last, confirmed])
+  }
+
+  /** @throws AntiphonError CORRUPT */
+  static decode(rows: readonly EncodedRow[]): OriginTable {
+    const table = new OriginTable()
+    for (const [origin, storeId, nonce, last, confirmed] of rows) {
+      const numbers = Number.isSafeInteger(last) && Number.isSafeInteger(confirmed) && confirmed >= 0 && confirmed <= last
+      if (!isZxid(origin) || !isHex(storeId, STORE_ID_DIGITS) || !isHex(nonce, NONCE_DIGITS) || !numbers) throw corrupt('a snapshot has an origin that is none')
+      table.#rows.set(origin, { origin, storeId, nonce, last, confirmed })
+    }
+    return table
+  }
+}
+
+const STORE_ID_DIGITS = 32
+const NONCE_DIGITS = 16
+/** Payloads of machine 0 begin with their type. */
+const REGISTRATION = 1
+const REGISTRATION_BYTES: number = 1 + (STORE_ID_DIGITS + NONCE_DIGITS) / 2
+
+export interface Registration {
+  readonly storeId: StoreId
+  readonly nonce: string
+}
+
+/** The payload of a registration's entry: type 1, store id, nonce. */
+export function encodeRegistration({ storeId, nonce }: Registration): Uint8Array {
+  const bytes = new Uint8Array(REGISTRATION_BYTES)
+  bytes[0] = REGISTRATION
+  const digits = storeId + nonce
+  for (let i = 0; i < digits.length; i += 2) bytes[1 + i / 2] = Number.parseInt(digits.slice(i, i + 2), 16)
+  return bytes
+}
+
+/** Null when the payload in `bytes[start, end)` is nothing that this version knows. */
+export function decodeRegistration(bytes: Uint8Array, start: number, end: number): Registration | null {
+  if (end - start !== REGISTRATION_BYTES || bytes[start] !== REGISTRATION) return null
+  let digits = ''
+  for (let at = start + 1; at < end; at++) digits += bytes[at]!.toString(16).padStart(2, '0')
+  return { storeId: digits.slice(0, STORE_ID_DIGITS), nonce: digits.slice(STORE_ID_DIGITS) }
+}
+
+function isHex(value: unknown, digits: number): value is string {
+  return typeof value === 'string' && value.length === digits && /^[0-9a-f]*$/.test(value)
+}

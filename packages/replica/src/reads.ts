@@ -1,0 +1,116 @@
+import type { AntiphonError, Millis, Zxid } from '@antiphon/ports'
+import { aborted, closed, timedOut } from './errors.ts'
+
+export interface WaitOptions {
+  readonly signal?: AbortSignal
+  readonly timeoutMs?: number
+}
+
+interface Waiter {
+  readonly resolve: () => void
+  readonly reject: (error: AntiphonError) => void
+  readonly deadline: Millis
+  readonly signal: AbortSignal | null
+  readonly onAbort: (() => void) | null
+  done: boolean
+}
+
+/** Those who asked in one turn of the loop, and share one question to the core. */
+type Batch = Waiter[]
+
+const WHAT = 'the linearizable read'
+
+/** Linearizable reads (rule 23): each batch has a number at the core, then a read point, and is answered once that point is applied here. What is not granted is asked again. */
+export class Reads {
+  readonly #monotonic: () => Millis
+  readonly #onWaiting: () => void
+  #gathering: Batch = []
+  readonly #asked = new Map<number, Batch>()
+  readonly #granted: { readonly zxid: Zxid; readonly batch: Batch }[] = []
+  #nextNumber = 1
+  #closed: AntiphonError | 'closed' | null = null
+
+  constructor(monotonic: () => Millis, onWaiting: () => void) {
+    this.#monotonic = monotonic
+    this.#onWaiting = onWaiting
+  }
+
+  read({ signal, timeoutMs }: WaitOptions): Promise<void> {
+    if (this.#closed !== null) return Promise.reject(closed('rejected', this.#closed === 'closed' ? null : this.#closed))
+    if (signal?.aborted === true) return Promise.reject(aborted('rejected', WHAT, signal.reason))
+    return new Promise((resolve, reject) => {
+      const deadline = timeoutMs === undefined ? Number.POSITIVE_INFINITY : this.#monotonic() + timeoutMs
+      const onAbort = signal === undefined ? null : (): void => this.#settle(waiter, aborted('rejected', WHAT, signal.reason))
+      const waiter: Waiter = { resolve, reject, deadline, signal: signal ?? null, onAbort, done: false }
+      if (onAbort !== null) signal?.addEventListener('abort', onAbort, { once: true })
+      this.#gathering.push(waiter)
+      this.#onWaiting()
+    })
+  }
+
+  /** The number under which those who wait ask the core; null when nobody does. */
+  ask(): number | null {
+    const batch = this.#gathering.filter((waiter) => !waiter.done)
+    this.#gathering = []
+    if (batch.length === 0) return null
+    const number = this.#nextNumber++
+    this.#asked.set(number, batch)
+    return number
+  }
+
+  /** `zxid: null`: not granted; those of the batch ask again (`askAgain`). */
+  grant(number: number, zxid: Zxid | null): void {
+    const batch = this.#asked.get(number)
+    if (batch === undefined) return
+    this.#asked.delete(number)
+    if (zxid === null) this.#gathering.push(...batch)
+    else this.#granted.push({ zxid, batch })
+  }
+
+  /** True when somebody waits for an answer that was not granted. */
+  get hasWaiting(): boolean {
+    return this.#gathering.length > 0
+  }
+
+  /** Everything up to `applied` is in the machines. */
+  applied(applied: Zxid): void {
+    if (this.#granted.length === 0) return
+    let kept = 0
+    for (const grant of this.#granted) {
+      if (grant.zxid > applied) this.#granted[kept++] = grant
+      else for (const waiter of grant.batch) this.#settle(waiter, null)
+    }
+    this.#granted.length = kept
+  }
+
+  /** Once a tick. */
+  expire(): void {
+    const now = this.#monotonic()
+    this.#forEach((waiter) => {
+      if (waiter.deadline <= now) this.#settle(waiter, timedOut('rejected', WHAT))
+    })
+  }
+
+  close(cause: AntiphonError | null): void {
+    if (this.#closed !== null) return
+    this.#closed = cause ?? 'closed'
+    this.#forEach((waiter) => this.#settle(waiter, closed('rejected', cause)))
+    this.#gathering = []
+    this.#asked.clear()
+    this.#granted.length = 0
+  }
+
+  #forEach(visit: (waiter: Waiter) => void): void {
+    for (const waiter of this.#gathering) visit(waiter)
+    for (const batch of this.#asked.values()) for (const waiter of batch) visit(waiter)
+    for (const { batch } of this.#granted) for (const waiter of batch) visit(waiter)
+  }
+
+  #settle(waiter: Waiter, error: AntiphonError | null): void {
+    if (waiter.done) return
+    waiter.done = true
+    if (waiter.onAbort !== null) waiter.signal?.removeEventListener('abort', waiter.onAbort)
+    if (error === null) waiter.resolve()
+    else waiter.reject(error)
+  }
+}

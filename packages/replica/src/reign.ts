@@ -1,0 +1,247 @@
+import {
+  ENTRY_OVERHEAD_BYTES,
+  KIND_CHANGE,
+  KIND_REFUSAL,
+  type PeerId,
+  type Primary,
+  type Run,
+  RunBuilder,
+  SHELL_MACHINE,
+} from '@antiphon/consensus-core'
+import { type AntiphonError, invalidArgument, type Millis, type PrimaryContext, type Random, ZERO, type Zxid } from '@antiphon/ports'
+import { messageOf } from './errors.ts'
+import type { Forwarding } from './forwarding.ts'
+import type { Inbox, Received } from './inbox.ts'
+import type { Links } from './links.ts'
+import { encodeRegistration, type OriginTable } from './origins.ts'
+import { encodeRefusal, encodeTooLarge } from './refusal.ts'
+import type { NamedMachine } from './settings.ts'
+
+/** A run is closed behind the entry that brings it here: one frame, one write. */
+const RUN_BYTES = 1024 * 1024
+
+export interface ReignHost {
+  readonly machines: readonly NamedMachine[]
+  readonly forwarding: Forwarding
+  readonly links: Links
+  readonly random: Random
+  readonly changeBytesMax: number
+  readonly originWindow: number
+  trouble(error: AntiphonError): void
+}
+
+interface OwnRequest {
+  readonly machine: number
+  readonly payload: Uint8Array
+}
+
+/** Reused for every batch and every entry. */
+class Context implements PrimaryContext {
+  epoch = 0
+  time: Millis = 0
+  readonly changeBytesMax: number
+  readonly #random: Random
+
+  constructor(changeBytesMax: number, random: Random) {
+    this.changeBytesMax = changeBytesMax
+    this.#random = random
+  }
+
+  random(): number {
+    return this.#random.uint32()
+  }
+}
+
+/**
+ * The primary's side of the shell, from the moment its history is applied to the end of its epoch (rules 20 to 22). Admission, by the exactly-once table as of everything
+ * proposed, comes before `prepare`; what was prepared is always proposed.
+ */
+export class Reign {
+  readonly epoch: number
+  readonly #host: ReignHost
+  /** As of everything proposed. */
+  readonly #table: OriginTable
+  readonly #context: Context
+  readonly #builder = new RunBuilder(64 * 1024)
+  readonly #head = { origin: ZERO, sequence: 0, pending: 0, machine: 0, kind: KIND_CHANGE }
+  readonly #inbox: Inbox
+  /** The number asked for last, by origin: one question is enough on a connection that loses nothing. */
+  readonly #askedFor = new Map<Zxid, { readonly next: number; readonly connection: number }>()
+  #own: OwnRequest[] = []
+  #oursFirst = false
+  #entriesRoom = 0
+  #bytesRoom = 0
+
+  constructor(host: ReignHost, inbox: Inbox, primary: Primary, applied: OriginTable) {
+    this.#host = host
+    this.#inbox = inbox
+    this.epoch = primary.epoch
+    this.#table = applied.copy()
+    this.#context = new Context(host.changeBytesMax, host.random)
+    this.#setContext(primary)
+    for (const { machine } of host.machines) machine.leading?.(this.#context)
+    const { forwarding } = host
+    if (forwarding.origin === ZERO) inbox.register(forwarding.registration)
+    else if (this.#table.get(forwarding.origin) === undefined) forwarding.onRetired(forwarding.origin)
+  }
+
+  /** The reign is void: what was prepared and is not applied is forgotten. */
+  end(): void {
+    for (const { machine } of this.#host.machines) machine.abandon?.()
+  }
+
+  /** Once a tick: what the machines ask for by themselves. Void when the reign ends, and never sent again. */
+  tick(primary: Primary): void {
+    this.#setContext(primary)
+    this.#host.machines.forEach(({ name, machine }, index) => {
+      if (machine.tick === undefined) return
+      try {
+        for (const request of machine.tick(this.#context)) this.#own.push({ machine: index + 1, payload: machine.encodeRequest(request) })
+      } catch (thrown) {
+        this.#host.trouble(invalidArgument(`the machine \`${name}\` threw in tick: ${messageOf(thrown)}`, 'Correct the state machine; what it asked for in this tick is left out.'))
+      }
+    })
+  }
+
+  /** Is there anything that `fill` may have left for want of room? */
+  get hasWaiting(): boolean {
+    return !this.#inbox.isEmpty || this.#own.length > 0
+  }
+
+  /** Frames the next batch from everything that waits, as far as there is room; null when nothing does. */
+  fill(primary: Primary): Run | null {
+    this.#setContext(primary)
+    this.#entriesRoom = primary.entriesRoom
+    this.#bytesRoom = primary.bytesRoom
+    this.#builder.begin(primary.previous, primary.previousChecksum, primary.epoch, primary.time)
+    this.#fillRegistrations()
+    this.#fillOwn()
+    // Whoever came first last time comes second now: neither starves the other when room is short.
+    this.#oursFirst = !this.#oursFirst
+    if (this.#oursFirst) this.#fillOurs()
+    this.#fillInbox()
+    if (!this.#oursFirst) this.#fillOurs()
+    return this.#builder.finish()
+  }
+
+  #setContext(primary: Primary): void {
+    this.#context.epoch = primary.epoch
+    this.#context.time = primary.time
+  }
+
+  /** Room for one more entry, however large its change turns out to be: so that nothing is prepared in vain. */
+  #hasRoom(): boolean {
+    const used = this.#builder.bytesUsed
+    return used < RUN_BYTES && this.#builder.entries < this.#entriesRoom && this.#bytesRoom - used >= this.#host.changeBytesMax + ENTRY_OVERHEAD_BYTES
+  }
+
+  /** A nonce that is in the table, or proposed, makes no second entry. */
+  #fillRegistrations(): void {
+    while (this.#hasRoom()) {
+      const registration = this.#inbox.takeRegistration()
+      if (registration === undefined) return
+      if (this.#table.byNonce(registration.nonce) !== undefined) continue
+      const zxid = this.#add(ZERO, 0, 0, SHELL_MACHINE, KIND_CHANGE, encodeRegistration(registration))
+      this.#table.register(zxid, registration.storeId, registration.nonce)
+    }
+  }
+
+  #fillOwn(): void {
+    let taken = 0
+    while (taken < this.#own.length && this.#hasRoom()) {
+      const { machine, payload } = this.#own[taken++]!
+      this.#propose(ZERO, 0, 0, machine, payload)
+    }
+    if (taken > 0) this.#own = this.#own.slice(taken)
+  }
+
+  #fillOurs(): void {
+    const { forwarding } = this.#host
+    const row = this.#table.get(forwarding.origin)
+    if (row === undefined) return
+    const { confirmed } = forwarding
+    while (this.#hasRoom()) {
+      const slot = forwarding.request(row.last + 1)
+      if (slot === null) return
+      row.last++
+      row.confirmed = Math.max(row.confirmed, confirmed)
+      this.#propose(row.origin, row.last, row.last - row.confirmed, slot.machine, slot.payload)
+    }
+  }
+
+  #fillInbox(): void {
+    this.#inbox.drain((received) => this.#admit(received))
+    this.#inbox.takeDropped((origin, from, connection) => this.#askAgain(origin, from, connection))
+  }
+
+  /** False: there is no room for the rest of it now. */
+  #admit(received: Received): boolean {
+    const { from, connection, message } = received
+    const { origin, first, requests } = message
+    const row = this.#table.get(origin)
+    if (row === undefined) {
+      this.#host.links.post({ to: from, connection, message: { kind: 'RETIRED', origin } })
+      return true
+    }
+    for (; received.next < requests.length; received.next++) {
+      const sequence = first + received.next
+      if (sequence <= row.last) continue
+      const confirmed = Math.max(row.confirmed, Math.min(message.confirmed, row.last))
+      if (sequence !== row.last + 1 || sequence - confirmed > this.#host.originWindow) {
+        this.#askAgain(origin, from, connection)
+        return true
+      }
+      if (!this.#hasRoom()) return false
+      const { machine, payload } = requests[received.next]!
+      row.last = sequence
+      row.confirmed = confirmed
+      this.#propose(origin, sequence, sequence - confirmed, machine, payload)
+    }
+    return true
+  }
+
+  #askAgain(origin: Zxid, from: PeerId, connection: number): void {
+    const row = this.#table.get(origin)
+    if (row === undefined) return
+    const next = row.last + 1
+    const asked = this.#askedFor.get(origin)
+    if (asked !== undefined && asked.next === next && asked.connection === connection) return
+    this.#askedFor.set(origin, { next, connection })
+    this.#host.links.post({ to: from, connection, message: { kind: 'RESEND', origin, next } })
+  }
+
+  /** Prepared, and with that proposed: as a change, or as the refusal that stands in its place. */
+  #propose(origin: Zxid, sequence: number, pending: number, number: number, request: Uint8Array): void {
+    const { machine } = this.#host.machines[number - 1]!
+    const { changeBytesMax } = this.#host
+    let change: Uint8Array = request
+    let kind = KIND_CHANGE
+    if (machine.prepare !== undefined) {
+      try {
+        change = machine.prepare(request, this.#context)
+        if (!(change instanceof Uint8Array)) throw new TypeError('prepare did not return bytes')
+      } catch (thrown) {
+        change = encodeRefusal(thrown)
+        kind = KIND_REFUSAL
+      }
+    }
+    if (kind === KIND_CHANGE && change.length > changeBytesMax) {
+      if (machine.prepare !== undefined) machine.unprepare?.()
+      change = encodeTooLarge(change.length, changeBytesMax)
+      kind = KIND_REFUSAL
+    }
+    // Nobody waits for the answer to what the reign asked by itself: a refusal of it needs no entry.
+    if (kind === KIND_REFUSAL && origin === ZERO) return
+    this.#add(origin, sequence, pending, number, kind, change)
+  }
+
+  #add(origin: Zxid, sequence: number, pending: number, machine: number, kind: number, payload: Uint8Array): Zxid {
+    const head = this.#head
+    head.origin = origin
+    head.sequence = sequence
+    head.pending = pending
+    head.machine = machine
+    head.kind = kind
+    return this.#builder.add(head, payload)
+  }
+}

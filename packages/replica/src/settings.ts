@@ -1,0 +1,195 @@
+import { CORE_DEFAULTS, type Configuration, type CoreConfig, ENTRY_OVERHEAD_BYTES, type PeerId, validateConfig, ZERO } from '@antiphon/consensus-core'
+import type { Address, Clock, LogStore, Logger, Metrics, Random, StateMachine, Transport } from '@antiphon/ports'
+import { invalidSettings } from './errors.ts'
+
+// biome-ignore lint/suspicious/noExplicitAny: a machine is contravariant in its requests; only `any` accepts them all.
+export type AnyMachine = StateMachine<any, any>
+/** The replica's machines by the names under which they are proposed to. Their order is part of what the ensemble agrees on. */
+export type Machines = Readonly<Record<string, AnyMachine>>
+export type RequestOf<Machine> = Machine extends StateMachine<infer Request, infer _Result> ? Request : never
+export type ResultOf<Machine> = Machine extends StateMachine<infer _Request, infer Result> ? Result : never
+
+export interface MemberSettings {
+  /** As this replica's transport dials it. Replicas may differ in it. */
+  readonly address: Address
+  /** `voter` unless told. */
+  readonly role?: 'voter' | 'observer'
+  /** Of a voter; 1 unless told. */
+  readonly weight?: number
+  /** For hierarchical quorums; 0 unless told. */
+  readonly group?: number
+}
+
+/** Units stand last in names. */
+export interface ReplicaSettings<M extends Machines = Machines> {
+  /** Which of the members this is. */
+  readonly id: number
+  /** The ensemble, this replica included, by id (1 to 255). A string is a voter's address. Agreed: everything but the addresses. */
+  readonly members: Readonly<Record<number, Address | MemberSettings>>
+  /** Agreed: names, versions and their order. A machine belongs to one replica. */
+  readonly machines: M
+  readonly storage: LogStore
+  readonly transport: Transport
+
+  /** Agreed. Longest request, and longest change that a machine may make of one. 1 MiB. */
+  readonly requestBytesMax?: number
+  /** Agreed. How many requests of one replica may be under way at a time. 16,384. */
+  readonly originWindow?: number
+
+  /** 100. */
+  readonly tickMs?: number
+  /** Silence that ends an established relation. 10. */
+  readonly syncLimitTicks?: number
+  /** Silence without progress that ends a synchronisation. 50. */
+  readonly initLimitTicks?: number
+  /** A snapshot of our own after so many applied entries. 100,000. */
+  readonly snapshotEveryEntries?: number
+  /** How many snapshots are kept, and the log behind the oldest of them. 3. */
+  readonly retainSnapshots?: number
+  /** Bytes of our own requests that wait or are under way; also of other replicas' requests that wait here. 64 MiB. */
+  readonly queueBytesMax?: number
+  /** Longest stretch of the event loop for work that grows with the state or the log. 10. */
+  readonly sliceMs?: number
+  /** Bytes under way to a peer and not yet acknowledged; also the bound of uncommitted bytes. 16 MiB. */
+  readonly windowBytes?: number
+  /** Recent entries that a leader keeps in memory for learners. 8 MiB. */
+  readonly recentBytes?: number
+  /** How long a decided election waits for a better vote. 2. */
+  readonly finalizeWaitTicks?: number
+  /** Longest pause after failed discoveries. 300. */
+  readonly backoffTicksMax?: number
+  /** The epoch's last counter; for tests. */
+  readonly counterMax?: number
+  /** The host's own timers keep the process alive until `close()`. true; of no account with a `clock` of your own. */
+  readonly keepAlive?: boolean
+
+  readonly logger?: Logger
+  readonly metrics?: Metrics
+  readonly clock?: Clock
+  readonly random?: Random
+}
+
+/** `ReplicaSettings` with every default filled in, validated. */
+export interface Resolved {
+  readonly self: PeerId
+  readonly initial: Configuration
+  readonly addresses: ReadonlyMap<PeerId, Address>
+  /** In order: machine number i + 1 is `machines[i]`. */
+  readonly machines: readonly NamedMachine[]
+  /** 16 hexadecimal digits over everything that the ensemble must agree on. */
+  readonly fingerprint: string
+  readonly requestBytesMax: number
+  readonly originWindow: number
+  readonly snapshotEveryEntries: number
+  readonly retainSnapshots: number
+  readonly queueBytesMax: number
+  readonly sliceMs: number
+  readonly core: Omit<CoreConfig, 'freshEnsembleId' | 'seed'>
+}
+
+export interface NamedMachine {
+  readonly name: string
+  readonly machine: AnyMachine
+}
+
+export const REPLICA_DEFAULTS = {
+  requestBytesMax: 1024 * 1024,
+  originWindow: 16_384,
+  snapshotEveryEntries: 100_000,
+  retainSnapshots: 3,
+  queueBytesMax: 64 * 1024 * 1024,
+  sliceMs: 10,
+} as const
+
+/** A change must fit a frame together with its head, and a run holds at least one. */
+const REQUEST_BYTES_LIMIT = 32 * 1024 * 1024
+const MACHINES_MAX = 255
+const CORE_NUMBERS = ['tickMs', 'syncLimitTicks', 'initLimitTicks', 'finalizeWaitTicks', 'backoffTicksMax', 'windowBytes', 'recentBytes', 'counterMax'] as const
+const OWN_NUMBERS = ['requestBytesMax', 'originWindow', 'snapshotEveryEntries', 'retainSnapshots', 'queueBytesMax', 'sliceMs'] as const
+
+/** @throws AntiphonError INVALID_SETTINGS */
+export function resolveSettings(settings: ReplicaSettings): Resolved {
+  if (typeof settings !== 'object' || settings === null) throw invalidSettings('the settings are not an object', 'Pass { id, members, machines, storage, transport }.')
+  expectPorts(settings)
+  const { initial, addresses } = readMembers(settings.members)
+  const machines = readMachines(settings.machines)
+  const own = readNumbers(settings, OWN_NUMBERS, REPLICA_DEFAULTS)
+  const limits = readNumbers(settings, CORE_NUMBERS, CORE_DEFAULTS)
+  if (own.requestBytesMax > REQUEST_BYTES_LIMIT) throw invalidSettings(`requestBytesMax is above ${REQUEST_BYTES_LIMIT}`, 'Lower `requestBytesMax`; large values belong elsewhere, with a reference to them in the state.')
+  if (own.requestBytesMax + ENTRY_OVERHEAD_BYTES > limits.windowBytes) throw invalidSettings('a change of requestBytesMax does not fit into windowBytes', 'Raise `windowBytes`, or lower `requestBytesMax`.')
+  if (own.requestBytesMax > own.queueBytesMax) throw invalidSettings('a request of requestBytesMax does not fit into queueBytesMax', 'Raise `queueBytesMax`, or lower `requestBytesMax`.')
+  const fingerprint = fingerprintOf(initial, machines, own.requestBytesMax, own.originWindow)
+  const self = settings.id as PeerId
+  const core = { ...CORE_DEFAULTS, ...limits, self, initial, settings: fingerprint }
+  validateConfig({ ...core, freshEnsembleId: '', seed: 0 })
+  return { self, initial, addresses, machines, fingerprint, ...own, core }
+}
+
+function expectPorts(settings: ReplicaSettings): void {
+  const expect = (name: string, value: unknown, methods: readonly string[]): void => {
+    const missing = methods.filter((method) => typeof (value as Record<string, unknown> | null | undefined)?.[method] !== 'function')
+    if (missing.length > 0) throw invalidSettings(`\`${name}\` lacks ${missing.join(', ')}`, `Pass an adapter as \`${name}\`.`)
+  }
+  expect('storage', settings.storage, ['open', 'write', 'read', 'saveSnapshot', 'openSnapshot', 'stage', 'stageAppend', 'discard', 'compact', 'close'])
+  expect('transport', settings.transport, ['start', 'setPeers', 'send', 'disconnect', 'close'])
+  if (settings.clock !== undefined) expect('clock', settings.clock, ['monotonic', 'wall', 'schedule', 'defer'])
+  if (settings.random !== undefined) expect('random', settings.random, ['uint32'])
+  if (settings.logger !== undefined) expect('logger', settings.logger, ['debug', 'info', 'warn', 'error'])
+  if (settings.metrics !== undefined) expect('metrics', settings.metrics, ['counter', 'gauge', 'histogram'])
+}
+
+function readMembers(members: ReplicaSettings['members']): { initial: Configuration; addresses: Map<PeerId, Address> } {
+  if (typeof members !== 'object' || members === null) throw invalidSettings('`members` is missing', 'List every member: { 1: "host:port", 2: "host:port", 3: "host:port" }.')
+  const addresses = new Map<PeerId, Address>()
+  const read = Object.entries(members).map(([key, member]) => {
+    const id = Number(key) as PeerId
+    const { address, role = 'voter', weight = role === 'voter' ? 1 : 0, group = 0 } = typeof member === 'string' ? { address: member } : (member ?? {})
+    if (typeof address !== 'string' || address === '') throw invalidSettings(`member ${key} has no address`, 'Give each member an address that the transport can dial.')
+    if (role !== 'voter' && role !== 'observer') throw invalidSettings(`member ${key} has the role ${String(role)}`, 'A member is a `voter` or an `observer`.')
+    addresses.set(id, address)
+    return { id, role, weight, group, storeId: null } as const
+  })
+  return { initial: { version: ZERO, members: read.sort((a, b) => a.id - b.id) }, addresses }
+}
+
+function readMachines(machines: Machines): NamedMachine[] {
+  if (typeof machines !== 'object' || machines === null) throw invalidSettings('`machines` is missing', 'Pass at least one state machine: { name: machine }.')
+  const named = Object.entries(machines).map(([name, machine]) => ({ name, machine }))
+  if (named.length === 0) throw invalidSettings('there is no state machine', 'Pass at least one state machine: { name: machine }.')
+  if (named.length > MACHINES_MAX) throw invalidSettings(`${named.length} state machines are above ${MACHINES_MAX}`, 'Put several concerns into one machine.')
+  for (const { name, machine } of named) {
+    // Names that look like integers would be reordered by the language, and the order is agreed.
+    if (!/^[A-Za-z][A-Za-z0-9_.-]{0,63}$/.test(name)) throw invalidSettings(`\`${name}\` is no name for a machine`, 'Names begin with a letter; letters, digits, `_`, `.` and `-` follow; at most 64.')
+    const missing = ['encodeRequest', 'apply', 'snapshot', 'restore'].filter((method) => typeof (machine as unknown as Record<string, unknown> | null)?.[method] !== 'function')
+    if (missing.length > 0) throw invalidSettings(`the machine \`${name}\` lacks ${missing.join(', ')}`, 'Pass a StateMachine.')
+    if (typeof machine.name !== 'string' || machine.name === '' || !Number.isSafeInteger(machine.version)) {
+      throw invalidSettings(`the machine \`${name}\` lacks a name or an integer version`, 'Give the machine a `name` and a `version`.')
+    }
+    if (named.some((other) => other.name !== name && other.machine === machine)) throw invalidSettings(`the machine \`${name}\` is listed twice`, 'Make one machine for each name.')
+  }
+  return named
+}
+
+function readNumbers<Name extends string>(settings: ReplicaSettings, names: readonly Name[], defaults: Readonly<Record<Name, number>>): Record<Name, number> {
+  const read = {} as Record<Name, number>
+  for (const name of names) {
+    const value: unknown = (settings as unknown as Record<string, unknown>)[name] ?? defaults[name]
+    const least = name === 'finalizeWaitTicks' || name === 'recentBytes' ? 0 : 1
+    if (!Number.isSafeInteger(value) || (value as number) < least) throw invalidSettings(`${name} must be an integer, ${least} or more, not ${String(value)}`, `Correct \`${name}\`, or leave it out for ${defaults[name]}.`)
+    read[name] = value as number
+  }
+  return read
+}
+
+function fingerprintOf(initial: Configuration, machines: readonly NamedMachine[], requestBytesMax: number, originWindow: number): string {
+  const members = initial.members.map(({ id, role, weight, group }) => [id, role, weight, group])
+  const agreed = [1, members, machines.map(({ name, machine }) => [name, machine.name, machine.version]), requestBytesMax, originWindow]
+  return fnv1a64(new TextEncoder().encode(JSON.stringify(agreed)))
+}
+
+/** FNV-1a, 64 bits: tells differing settings apart; guards against mistakes, not against forgery. */
+function fnv1a64(bytes: Uint8Array): string {
+  let hash = 0xcbf29ce484222325n
+  for (const byte of bytes) hash = ((hash ^ BigInt(byte)) * 0x100000001b3n) & 0xffffffffffffffffn
+  return hash.toString(16).padStart(16, '0')
+}

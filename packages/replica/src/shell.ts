@@ -1,0 +1,555 @@
+import { Core, type CoreConfig, type Effects, type Input, isShellMessage, type Lane, type Message, type Now, type PeerId, type Pong, type Requests, type Role, type StoredState, type Write } from '@antiphon/consensus-core'
+import { AntiphonError, type Cancel, type Clock, corrupt, type LogStore, type Millis, type Random, type Transport, type TransportHandler } from '@antiphon/ports'
+import { decodeGreeting, decodeMessage, encodeGreeting, negotiate, PROTOCOL_VERSIONS } from '@antiphon/wire'
+import { Applier } from './applier.ts'
+import { diverged, messageOf } from './errors.ts'
+import type { Announcer } from './events.ts'
+import { Forwarding } from './forwarding.ts'
+import { Inbox } from './inbox.ts'
+import { Links } from './links.ts'
+import type { Meters } from './meters.ts'
+import { Proposals } from './proposals.ts'
+import { Reads } from './reads.ts'
+import { Reign } from './reign.ts'
+import { SendingTransfers } from './sending.ts'
+import type { AnyMachine, Resolved } from './settings.ts'
+import { type Restored, restoreNewest, Slicer, Snapshots } from './snapshots.ts'
+import { StagingTransfers } from './staging.ts'
+
+export interface ShellParts {
+  readonly resolved: Resolved
+  readonly config: CoreConfig
+  readonly stored: StoredState
+  readonly restored: Restored | null
+  readonly store: LogStore
+  readonly transport: Transport
+  readonly clock: Clock
+  readonly random: Random
+  readonly announcer: Announcer
+  readonly meters: Meters | null
+}
+
+/**
+ * Carries out what the core decides, and tells it what came of it. Everything enters here, one turn at a time: frames, connections, finished writes, ticks, and what the
+ * callers of this turn asked for. Each turn ends in `#endTurn`, where committed entries are applied and the next batch is arranged.
+ */
+export class Shell implements TransportHandler {
+  readonly proposals: Proposals
+  readonly reads: Reads
+  readonly applier: Applier
+  readonly core: Core
+  readonly links: Links
+  fault: AntiphonError | null = null
+  readonly #parts: ShellParts
+  readonly #self: PeerId
+  readonly #forwarding: Forwarding
+  readonly #snapshots: Snapshots
+  readonly #sending: SendingTransfers
+  readonly #staging: StagingTransfers
+  readonly #background = new Set<Promise<void>>()
+  /** Non-null while we lead and are established. */
+  #inbox: Inbox | null = null
+  #reign: Reign | null = null
+  /** Inputs that came up while another one was being carried out. */
+  readonly #inputs: Input[] = []
+  #stepping = false
+  #flushDue = false
+  #progressed = false
+  #wakeAt: Millis = 0
+  #cancelTick: Cancel | null = null
+  #restoring: Promise<void> = Promise.resolve()
+  #closing: Promise<void> | null = null
+
+  constructor(parts: ShellParts) {
+    const { resolved, config, stored, restored, store, transport, clock, random } = parts
+    const monotonic = (): Millis => clock.monotonic()
+    const trouble = (error: unknown, peer: PeerId | null = null): void => this.#trouble(error, peer)
+    this.#parts = parts
+    this.#self = resolved.self
+    this.core = new Core(config, stored, this.#now())
+    this.links = new Links(transport, 2 * config.windowBytes)
+    this.proposals = new Proposals(resolved, monotonic, () => this.#scheduleFlush())
+    this.reads = new Reads(monotonic, () => this.#scheduleFlush())
+    this.#forwarding = new Forwarding(stored.storeId, random, this.proposals, this.links, resolved.originWindow)
+    this.applier = new Applier({
+      machines: resolved.machines,
+      store,
+      clock,
+      sliceMs: resolved.sliceMs,
+      proposals: this.proposals,
+      forwarding: this.#forwarding,
+      wake: () => this.#endTurn(),
+      fault: (error) => this.#stop(error),
+    })
+    if (restored !== null) this.applier.reset(restored.meta.zxid, restored.meta.checksum, restored.meta.time, restored.origins, false)
+    this.#snapshots = new Snapshots({
+      machines: resolved.machines,
+      store,
+      clock,
+      sliceMs: resolved.sliceMs,
+      everyEntries: resolved.snapshotEveryEntries,
+      retain: resolved.retainSnapshots,
+      applier: this.applier,
+      durable: () => this.core.state.durable,
+      keepFrom: () => this.core.keepFrom(),
+      endPointsUpTo: (zxid, checksum) => this.core.endPointsUpTo(zxid, checksum),
+      founded: () => this.core.state.founding,
+      compacted: (snapshot, start) => this.#enter({ kind: 'compacted', snapshot, start }),
+      trouble,
+    })
+    this.#sending = new SendingTransfers({ store, links: this.links, transferred: (transfer, upTo, ok) => this.#enter({ kind: 'transferred', transfer, upTo, ok }), trouble })
+    this.#staging = new StagingTransfers({ store, links: this.links, staged: (transfer, generation, ok) => this.#enter({ kind: 'staged', transfer, generation, ok }), trouble })
+  }
+
+  get greeting(): Uint8Array {
+    return encodeGreeting({ versions: PROTOCOL_VERSIONS, peer: this.#self, storeId: this.#parts.stored.storeId })
+  }
+
+  get isStopped(): boolean {
+    return this.#closing !== null
+  }
+
+  /** Time begins. */
+  start(): void {
+    this.#tickNow()
+  }
+
+  /** Ends everything that the replica owns; `cause` when a fault does it. */
+  close(cause: AntiphonError | null = null): Promise<void> {
+    if (this.#closing !== null) return this.#closing
+    const { announcer, transport, store } = this.#parts
+    const closeAll = async (): Promise<void> => {
+      await this.#attempt(() => transport.close())
+      await Promise.allSettled(this.#background)
+      await this.#attempt(() => store.close())
+      announcer.closed()
+      announcer.tell()
+    }
+    this.#closing = Promise.resolve().then(closeAll)
+    this.#cancelTick?.()
+    this.#endReign()
+    this.proposals.close(cause)
+    this.reads.close(cause)
+    this.applier.stop()
+    this.#snapshots.stop()
+    this.#sending.stop()
+    this.#staging.stop()
+    this.links.clear()
+    return this.#closing
+  }
+
+  // What the transport tells.
+
+  up(peer: PeerId, connection: number, greeting: Uint8Array): boolean {
+    if (this.isStopped) return false
+    try {
+      const told = decodeGreeting(greeting)
+      negotiate(PROTOCOL_VERSIONS, told.versions)
+      this.#expectMember(peer, told.peer, told.storeId)
+      this.links.up(peer, connection, told.storeId)
+      this.#enter({ kind: 'connection', peer, connection, up: true, storeId: told.storeId })
+      return true
+    } catch (error) {
+      this.#trouble(error, peer)
+      this.#endTurn()
+      return false
+    }
+  }
+
+  down(peer: PeerId, connection: number, _reason: string): void {
+    this.#forget(peer, connection)
+    this.#enter({ kind: 'connection', peer, connection, up: false, storeId: null })
+  }
+
+  drain(peer: PeerId, connection: number): void {
+    this.links.drain(peer, connection)
+    this.#sending.onDrain(peer, connection)
+    this.#scheduleFlush()
+  }
+
+  trouble(error: AntiphonError, peer: PeerId | null): void {
+    this.#trouble(error, peer)
+    this.#endTurn()
+  }
+
+  frame(peer: PeerId, connection: number, _lane: Lane, bytes: Uint8Array): void {
+    if (this.isStopped || !this.links.isLive(peer, connection)) return
+    try {
+      const message = decodeMessage(bytes)
+      this.#step({ kind: 'message', from: peer, connection, message })
+      if (isShellMessage(message.kind)) this.#takeShellMessage(peer, connection, message)
+      else if (message.kind === 'PONG') this.#hear(peer, message)
+    } catch (error) {
+      // Nothing of the message was believed; what the lane had behind it is not heard either.
+      this.#trouble(error, peer)
+      this.#giveUp(peer, connection)
+    }
+    this.#endTurn()
+  }
+
+  #expectMember(peer: PeerId, told: PeerId, storeId: string): void {
+    if (told !== peer || !this.#parts.resolved.addresses.has(peer) || peer === this.#self) {
+      throw new AntiphonError('UNKNOWN_PEER', `the peer that connected as ${peer} says that it is ${told}`, { remedy: 'Give each member its own id and address, the same in the settings of all.' })
+    }
+    if (storeId === this.#parts.stored.storeId) {
+      throw new AntiphonError('FOLDER_FOREIGN', `member ${peer} runs on a copy of our own store`, { remedy: 'Wipe the copy and let the member be readmitted.' })
+    }
+  }
+
+  // What the shells say to each other.
+
+  /** Of a peer that has told our ensemble's id. @throws AntiphonError when it makes no sense. */
+  #takeShellMessage(from: PeerId, connection: number, message: Message): void {
+    if (this.core.state.peers.get(from)?.identified !== true) return
+    switch (message.kind) {
+      case 'CHUNK':
+        return this.#staging.onChunk(from, connection, message)
+      case 'STORED':
+        return this.#sending.onStored(from, connection, message.transfer, message.chunks)
+      case 'REGISTER':
+        if (message.storeId !== this.links.storeId(from)) throw nonsense('registers a store that is not its own')
+        this.#inbox?.register(message)
+        return this.#scheduleFlush()
+      case 'REQUESTS':
+        this.#expectSensible(message)
+        this.#inbox?.enqueue(from, connection, message)
+        return this.#scheduleFlush()
+      case 'RESEND':
+        if (this.#isLeader(from, connection)) this.#forwarding.onResend(message.origin, message.next)
+        return this.#scheduleFlush()
+      case 'RETIRED':
+        if (this.#isLeader(from, connection)) this.#forwarding.onRetired(message.origin)
+        return this.#scheduleFlush()
+    }
+  }
+
+  #expectSensible(message: Requests): void {
+    const { machines, requestBytesMax } = this.#parts.resolved
+    for (const { machine, payload } of message.requests) {
+      if (machine < 1 || machine > machines.length) throw nonsense(`asks machine ${machine}, of ${machines.length}`)
+      if (payload.length > requestBytesMax) throw nonsense(`sends a request of ${payload.length} bytes, above ${requestBytesMax}`)
+    }
+  }
+
+  #isLeader(peer: PeerId, connection: number): boolean {
+    const leader = this.core.leader()
+    return leader !== null && leader.peer === peer && leader.connection === connection
+  }
+
+  /** Words that rode on a heartbeat. */
+  #hear(from: PeerId, { notes }: Pong): void {
+    if (this.#reign === null) return
+    for (const { machine, note } of notes) this.#callMachine('heard', machine, (named) => named.heard?.(from, note))
+  }
+
+  /** What this replica's machines have to say to the leader's. */
+  #notes(): Pong['notes'] {
+    const notes: { machine: number; note: Uint8Array }[] = []
+    for (let number = 1; number <= this.#parts.resolved.machines.length; number++) {
+      this.#callMachine('note', number, (machine) => {
+        const note = machine.note?.() ?? null
+        if (note !== null) notes.push({ machine: number, note })
+      })
+    }
+    return notes
+  }
+
+  /** Notes may be lost, so a machine that throws here loses its own, and nothing else. */
+  #callMachine(what: string, number: number, call: (machine: AnyMachine) => void): void {
+    const named = this.#parts.resolved.machines[number - 1]
+    if (named === undefined) return
+    try {
+      call(named.machine)
+    } catch (thrown) {
+      this.#trouble(machineThrew(named.name, what, thrown), null)
+    }
+  }
+
+  // Time.
+
+  #scheduleTick(): void {
+    const { clock } = this.#parts
+    const due = this.#wakeAt
+    this.#cancelTick = clock.schedule(Math.max(0, due - clock.monotonic()), () => {
+      // Rule 25: that we are late says nothing about the others. What they have sent meanwhile is heard first.
+      if (clock.monotonic() - due > this.#parts.config.tickMs / 2) clock.defer(() => this.#tickNow())
+      else this.#tickNow()
+    })
+  }
+
+  #tickNow(): void {
+    if (this.isStopped) return
+    this.proposals.expire()
+    this.reads.expire()
+    this.#step({ kind: 'tick' })
+    const primary = this.#reign === null ? null : this.core.primary(this.#now())
+    if (primary !== null) {
+      this.#reign?.tick(primary)
+      for (const { machine, note } of this.#notes()) this.#callMachine('heard', machine, (named) => named.heard?.(this.#self, note))
+    }
+    if (this.reads.hasWaiting || this.#reign?.hasWaiting === true) this.#scheduleFlush()
+    this.#parts.meters?.queueBytes.set(this.proposals.slots.bytes)
+    this.#endTurn()
+    if (!this.isStopped) this.#scheduleTick()
+  }
+
+  #now(): Now {
+    const { clock } = this.#parts
+    return { monotonic: clock.monotonic(), wall: clock.wall() }
+  }
+
+  // The loop.
+
+  /** One turn that consists of one input. */
+  #enter(input: Input): void {
+    this.#step(input)
+    this.#endTurn()
+  }
+
+  #step(input: Input): void {
+    this.#inputs.push(input)
+    if (this.#stepping) return
+    this.#stepping = true
+    try {
+      for (let next = this.#inputs.shift(); next !== undefined && !this.isStopped; next = this.#inputs.shift()) this.#carryOut(this.core.step(next, this.#now()))
+    } catch (error) {
+      this.#stop(error instanceof AntiphonError ? error : diverged(`the replica's own logic failed: ${messageOf(error)}`, {}, error))
+    }
+    this.#stepping = false
+  }
+
+  /** In the order of the fields. Nothing here steps the core: the effects are its own memory until then. */
+  #carryOut(effects: Effects): void {
+    const { store } = this.#parts
+    this.#wakeAt = effects.wakeAt
+    for (const generation of effects.discards) store.discard(generation)
+    for (const { generation, runs } of effects.stagedAppends) store.stageAppend(generation, runs, this.#onStagedAppend)
+    for (const write of effects.writes) this.#write(write)
+    for (const out of effects.sends) {
+      this.links.post(out.message.kind === 'PONG' ? { ...out, message: { ...out.message, notes: this.#notes() } } : out)
+    }
+    for (const transfer of effects.transfers) this.#run(this.#sending.start(transfer))
+    for (const transfer of effects.cancels) this.#sending.cancel(transfer)
+    for (const receive of effects.receives) this.#run(this.#staging.start(receive))
+    for (const { peer, connection, reason, error } of effects.closes) {
+      this.#parts.announcer.debug({ peer, connection, reason }, 'connection closed')
+      if (error !== null) this.#trouble(error, peer)
+      this.#giveUp(peer, connection)
+    }
+    if (effects.commitTo !== null) {
+      this.applier.commitTo(effects.commitTo)
+      this.#progressed = true
+    }
+    for (const { number, zxid } of effects.readable) this.reads.grant(number, zxid)
+    if (effects.role !== null) this.#onRole(effects.role)
+    if (effects.fault !== null) this.#stop(effects.fault)
+  }
+
+  #write(write: Write): void {
+    const { clock, meters } = this.#parts
+    const since = meters === null ? 0 : clock.monotonic()
+    this.applier.note(write)
+    this.#parts.store.write(write, (error) => {
+      meters?.writeMs.observe(clock.monotonic() - since)
+      this.#onWritten(write, error)
+    })
+  }
+
+  /** Only now may be said what the write stands for (rule 5). */
+  #onWritten(write: Write, error: AntiphonError | null): void {
+    if (this.isStopped) return
+    if (error !== null) {
+      this.#stop(error)
+      this.#endTurn()
+      return
+    }
+    this.#step({ kind: 'persisted', ticket: write.ticket })
+    for (const out of write.afterwards) {
+      if (out.to === this.#self) this.#step({ kind: 'message', from: this.#self, connection: 0, message: out.message })
+      else this.links.post(out)
+    }
+    if (write.install !== null) this.#restore()
+    this.#snapshots.onDurable()
+    this.#endTurn()
+  }
+
+  readonly #onStagedAppend = (error: AntiphonError | null): void => {
+    if (error === null || this.isStopped) return
+    this.#stop(error)
+    this.#endTurn()
+  }
+
+  #onRole(role: Role): void {
+    this.#parts.announcer.role(role)
+    this.#parts.meters?.active.set(role.active ? 1 : 0)
+    this.#parts.meters?.epoch.set(role.epoch)
+    this.#endReign()
+    this.#inbox = role.role === 'leading' && role.active ? new Inbox(this.#parts.resolved.queueBytesMax) : null
+    if (!role.active) return
+    this.#forwarding.onLeader()
+    this.#scheduleFlush()
+  }
+
+  /** An installed snapshot goes into the machines, one after another if there are several. */
+  #restore(): void {
+    const { store, resolved, clock } = this.#parts
+    this.#restoring = this.#restoring.then(async () => {
+      if (this.isStopped) return
+      try {
+        const restored = await restoreNewest(store, resolved.machines, this.core.state.founding?.ensembleId ?? null, new Slicer(clock, resolved.sliceMs))
+        if (this.isStopped) return
+        if (restored === null) throw corrupt('the store has no snapshot behind an install')
+        const { meta, origins } = restored
+        this.applier.reset(meta.zxid, meta.checksum, meta.time, origins, true)
+        this.#snapshots.reset()
+        this.#forwarding.onJump(origins)
+        this.#step({ kind: 'applied', upTo: meta.zxid })
+      } catch (error) {
+        this.#stop(error instanceof AntiphonError ? error : diverged(`an installed snapshot could not be restored: ${messageOf(error)}`, {}, error))
+      }
+      this.#endTurn()
+    })
+    this.#run(this.#restoring)
+  }
+
+  // Batches.
+
+  #scheduleFlush(): void {
+    if (this.#flushDue || this.isStopped) return
+    this.#flushDue = true
+    this.#parts.clock.defer(this.#flush)
+  }
+
+  /** What this turn has gathered becomes one batch: one question for all reads, one run or one message for all proposals. */
+  readonly #flush = (): void => {
+    this.#flushDue = false
+    if (this.isStopped) return
+    const number = this.reads.ask()
+    if (number !== null) this.#step({ kind: 'read', number })
+    if (this.#reign !== null) this.#propose(this.#reign)
+    else this.#forward()
+    this.#endTurn()
+  }
+
+  #forward(): void {
+    const leader = this.core.leader()
+    if (leader !== null && leader.peer !== this.#self) this.#forwarding.flush(leader)
+  }
+
+  #propose(reign: Reign): void {
+    const { meters } = this.#parts
+    while (this.#reign === reign) {
+      const primary = this.core.primary(this.#now())
+      const run = primary === null ? null : reign.fill(primary)
+      if (run === null) return
+      meters?.entriesProposed.add(run.entries)
+      meters?.batchEntries.observe(run.entries)
+      this.#step({ kind: 'propose', run })
+    }
+  }
+
+  /** The primary's history is applied: from here on it computes changes (rule 20). */
+  #beginReign(inbox: Inbox): void {
+    const primary = this.core.primary(this.#now())
+    if (primary === null) return
+    const { resolved, random } = this.#parts
+    const host = {
+      machines: resolved.machines,
+      forwarding: this.#forwarding,
+      links: this.links,
+      random,
+      changeBytesMax: resolved.requestBytesMax,
+      originWindow: resolved.originWindow,
+      trouble: (error: AntiphonError) => this.#trouble(error, null),
+    }
+    try {
+      this.#reign = new Reign(host, inbox, primary, this.applier.table)
+      this.#scheduleFlush()
+    } catch (thrown) {
+      this.#stop(machineThrew('of this replica', 'leading', thrown))
+    }
+  }
+
+  #endReign(): void {
+    const reign = this.#reign
+    this.#reign = null
+    this.#inbox = null
+    try {
+      reign?.end()
+    } catch (thrown) {
+      this.#stop(machineThrew('of this replica', 'abandon', thrown))
+    }
+  }
+
+  /** Behind every input: apply what is committed, answer who waits for it, arrange what comes next, and tell the listeners. */
+  #endTurn(): void {
+    const { announcer, meters } = this.#parts
+    if (!this.isStopped) {
+      const { applied, entries } = this.applier
+      this.applier.advance()
+      if (this.applier.applied > applied) {
+        meters?.entriesApplied.add(this.applier.entries - entries)
+        this.#progressed = true
+        this.#step({ kind: 'applied', upTo: this.applier.applied })
+      }
+    }
+    if (!this.isStopped) {
+      this.reads.applied(this.applier.applied)
+      const snapshot = this.#snapshots.takeIfDue()
+      if (snapshot !== null) this.#run(snapshot)
+      if (this.#inbox !== null && this.#reign === null) this.#beginReign(this.#inbox)
+    }
+    if (this.#progressed && !this.isStopped) {
+      this.#progressed = false
+      if (this.proposals.slots.length > 0 || this.#reign?.hasWaiting === true) this.#scheduleFlush()
+      if (announcer.wantsProgress) announcer.progress({ committed: this.core.state.committed, applied: this.applier.applied })
+    }
+    announcer.tell()
+  }
+
+  // Ends.
+
+  #forget(peer: PeerId, connection: number): void {
+    this.links.down(peer, connection)
+    this.#sending.onDown(peer, connection)
+    this.#staging.onDown(peer, connection)
+  }
+
+  #giveUp(peer: PeerId, connection: number): void {
+    this.#forget(peer, connection)
+    this.#parts.transport.disconnect(peer, connection)
+  }
+
+  #trouble(error: unknown, peer: PeerId | null): void {
+    this.#parts.announcer.trouble(error instanceof AntiphonError ? error : corrupt(messageOf(error)), peer)
+  }
+
+  #stop(fault: AntiphonError): void {
+    if (this.isStopped) return
+    this.fault = fault
+    this.#parts.announcer.fault(fault)
+    void this.close(fault)
+  }
+
+  /** Something that goes on by itself, and that `close` waits for. */
+  #run(task: Promise<void>): void {
+    const settled = task.catch((error: unknown) => this.#trouble(error, null)).finally(() => this.#background.delete(settled))
+    this.#background.add(settled)
+  }
+
+  async #attempt(close: () => Promise<void>): Promise<void> {
+    try {
+      await close()
+    } catch (error) {
+      this.#trouble(error, null)
+    }
+  }
+}
+
+function nonsense(what: string): AntiphonError {
+  return new AntiphonError('CORRUPT', `a peer ${what}`, { remedy: 'Run the same version with the same settings on every replica; if this recurs, report the bug.' })
+}
+
+function machineThrew(name: string, where: string, thrown: unknown): AntiphonError {
+  return diverged(`the machine \`${name}\` threw in ${where}: ${messageOf(thrown)}`, { machine: name }, thrown)
+}

@@ -1,0 +1,210 @@
+import { type Configuration, corrupt, type EnsembleId, readU32, type SnapshotMeta, writeU32 } from '@antiphon/consensus-core'
+import { AntiphonError } from '@antiphon/ports'
+import { type EncodedRow, OriginTable } from './origins.ts'
+import type { NamedMachine } from './settings.ts'
+
+/**
+ * A snapshot is a sequence of stored chunks. The first is the shell's head, JSON in UTF-8. The others are packets of records:
+ *
+ * ```
+ * 0  u8   machine: 1.. in the order of the settings; 0 for the last record of all
+ * 1  u8   flags: 1 ends a chunk as the machine gave it
+ * 2  u32  length
+ * 6  ...  bytes
+ * ```
+ *
+ * The last record of all has machine 0 and no bytes: a snapshot without it was cut off. Equal states at equal ZXIDs make equal bytes.
+ */
+export interface SnapshotHead {
+  readonly ensembleId: EnsembleId
+  readonly meta: SnapshotMeta
+  readonly configuration: Configuration
+  readonly origins: OriginTable
+  /** Name under which it is proposed to, its own name, its version; in order. */
+  readonly machines: readonly (readonly [string, string, number])[]
+}
+
+const FORMAT = 1
+const RECORD_HEAD_BYTES = 6
+const ENDS_CHUNK = 1
+export const PACKET_BYTES: number = 256 * 1024
+
+interface StoredHead {
+  readonly format: number
+  readonly ensembleId: string
+  readonly zxid: number
+  readonly checksum: number
+  readonly time: number
+  readonly endPoints: readonly (readonly [number, number, number])[]
+  /** Version, then `[id, role, weight, group, storeId]`. */
+  readonly configuration: readonly [number, readonly (readonly [number, string, number, number, string | null])[]]
+  readonly origins: readonly EncodedRow[]
+  readonly machines: SnapshotHead['machines']
+}
+
+export function encodeHead({ ensembleId, meta, configuration, origins, machines }: SnapshotHead): Uint8Array {
+  const stored: StoredHead = {
+    format: FORMAT,
+    ensembleId,
+    zxid: meta.zxid,
+    checksum: meta.checksum,
+    time: meta.time,
+    endPoints: meta.endPoints.map(({ epoch, last, checksum }) => [epoch, last, checksum]),
+    configuration: [configuration.version, configuration.members.map(({ id, role, weight, group, storeId }) => [id, role, weight, group, storeId])],
+    origins: origins.encode(),
+    machines,
+  }
+  return new TextEncoder().encode(JSON.stringify(stored))
+}
+
+/** What the shell needs of a head to go on from it. */
+export interface RestoredHead {
+  readonly ensembleId: EnsembleId
+  readonly origins: OriginTable
+}
+
+/**
+ * The head of the snapshot that `meta` is told of.
+ * @throws AntiphonError CORRUPT; VERSION_MISMATCH when it was made by a later version, or of other machines.
+ */
+export function decodeHead(bytes: Uint8Array, meta: SnapshotMeta, machines: readonly NamedMachine[]): RestoredHead {
+  const head = parse(bytes)
+  if (head.format !== FORMAT) {
+    throw new AntiphonError('VERSION_MISMATCH', `a snapshot is of format ${String(head.format)}, not ${FORMAT}`, { remedy: 'Run the version that made it, or a later one.' })
+  }
+  if (head.zxid !== meta.zxid || head.checksum !== meta.checksum || head.time !== meta.time) throw corrupt('a snapshot is not of the point in history that it was stored for', { zxid: meta.zxid })
+  if (typeof head.ensembleId !== 'string' || !Array.isArray(head.origins) || !Array.isArray(head.machines)) throw corrupt('the head of a snapshot lacks something', { zxid: meta.zxid })
+  const expected = describeMachines(machines)
+  if (JSON.stringify(head.machines) !== JSON.stringify(expected)) {
+    throw new AntiphonError('VERSION_MISMATCH', `a snapshot holds the machines ${JSON.stringify(head.machines)}, the settings name ${JSON.stringify(expected)}`, {
+      remedy: 'Start with the machines, names and versions that the snapshot was made with.',
+    })
+  }
+  return { ensembleId: head.ensembleId, origins: OriginTable.decode(head.origins) }
+}
+
+export function describeMachines(machines: readonly NamedMachine[]): (readonly [string, string, number])[] {
+  return machines.map(({ name, machine }) => [name, machine.name, machine.version] as const)
+}
+
+function parse(bytes: Uint8Array): Partial<StoredHead> {
+  try {
+    const head: unknown = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes))
+    if (typeof head === 'object' && head !== null) return head
+  } catch {
+    // Reported below, like every other head that is none.
+  }
+  throw corrupt('the head of a snapshot can not be read')
+}
+
+/** Packs records into packets of about PACKET_BYTES. Every byte is copied once: the machine's chunks may be of any size. */
+export class Packer {
+  readonly #packet: Uint8Array = new Uint8Array(PACKET_BYTES)
+  #length = 0
+
+  take(): Uint8Array {
+    const packet = this.#packet.slice(0, this.#length)
+    this.#length = 0
+    return packet
+  }
+
+  /** One chunk of a machine; yields the packets that are full. */
+  *add(machine: number, chunk: Uint8Array): Iterable<Uint8Array> {
+    let at = 0
+    do {
+      if (this.#length + RECORD_HEAD_BYTES >= PACKET_BYTES) yield this.take()
+      const taken = Math.min(chunk.length - at, PACKET_BYTES - this.#length - RECORD_HEAD_BYTES)
+      this.#record(machine, at + taken === chunk.length ? ENDS_CHUNK : 0, chunk.subarray(at, at + taken))
+      at += taken
+    } while (at < chunk.length)
+  }
+
+  /** The last packet, closed by the last record of all. */
+  *end(): Iterable<Uint8Array> {
+    if (this.#length + RECORD_HEAD_BYTES > PACKET_BYTES) yield this.take()
+    this.#record(0, ENDS_CHUNK, new Uint8Array(0))
+    yield this.take()
+  }
+
+  #record(machine: number, flags: number, bytes: Uint8Array): void {
+    const packet = this.#packet
+    packet[this.#length] = machine
+    packet[this.#length + 1] = flags
+    writeU32(packet, this.#length + 2, bytes.length)
+    packet.set(bytes, this.#length + RECORD_HEAD_BYTES)
+    this.#length += RECORD_HEAD_BYTES + bytes.length
+  }
+}
+
+/** Takes packets apart again. Machines come in ascending order; each is read by `chunksOf`, once, in that order. */
+export class Unpacker {
+  readonly #packets: AsyncIterator<Uint8Array>
+  #packet: Uint8Array = new Uint8Array(0)
+  #at = 0
+  #ended = false
+
+  /** Behind the head. */
+  constructor(packets: AsyncIterator<Uint8Array>) {
+    this.#packets = packets
+  }
+
+  /** The chunks of one machine as it gave them. Their memory is the receiver's. @throws AntiphonError CORRUPT */
+  async *chunksOf(machine: number): AsyncGenerator<Uint8Array, void, undefined> {
+    let parts: Uint8Array[] = []
+    while (await this.#hasMore()) {
+      if (this.#packet[this.#at] !== machine) break
+      const flags = this.#packet[this.#at + 1]!
+      parts.push(this.#takeRecord())
+      if ((flags & ENDS_CHUNK) === 0) continue
+      const chunk = parts.length === 1 ? parts[0]! : join(parts)
+      parts = []
+      yield chunk
+    }
+    if (parts.length > 0) throw corrupt('a snapshot ends within a chunk')
+  }
+
+  /** Passes over what a machine left of its chunks. */
+  async skip(machine: number): Promise<void> {
+    while ((await this.#hasMore()) && this.#packet[this.#at] === machine) this.#takeRecord()
+  }
+
+  /** @throws AntiphonError CORRUPT when anything but the last record of all is left. */
+  async expectEnd(): Promise<void> {
+    if (!(await this.#hasMore()) || this.#packet[this.#at] !== 0) throw corrupt('a snapshot has no end, or more machines than it names')
+    this.#takeRecord()
+    this.#ended = true
+    if (await this.#hasMore()) throw corrupt('a snapshot goes on behind its end')
+  }
+
+  async #hasMore(): Promise<boolean> {
+    while (this.#at === this.#packet.length) {
+      const next = await this.#packets.next()
+      if (next.done === true) {
+        if (!this.#ended) throw corrupt('a snapshot was cut off')
+        return false
+      }
+      this.#packet = next.value
+      this.#at = 0
+    }
+    return true
+  }
+
+  #takeRecord(): Uint8Array {
+    const packet = this.#packet
+    const start = this.#at + RECORD_HEAD_BYTES
+    const end = packet.length - this.#at < RECORD_HEAD_BYTES ? Number.POSITIVE_INFINITY : start + readU32(packet, this.#at + 2)
+    if (end > packet.length) throw corrupt('a record of a snapshot is cut off')
+    this.#at = end
+    return packet.subarray(start, end)
+  }
+}
+
+function join(parts: readonly Uint8Array[]): Uint8Array {
+  const joined = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0))
+  let at = 0
+  for (const part of parts) {
+    joined.set(part, at)
+    at += part.length
+  }
+  return joined
+}

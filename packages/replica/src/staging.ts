@@ -1,0 +1,104 @@
+import type { Chunk, Receive } from '@antiphon/consensus-core'
+import { AntiphonError, type LogStore, type PeerId } from '@antiphon/ports'
+import type { Links } from './links.ts'
+
+/** A sender keeps to a few chunks of credit; one that does not is no replica of ours. */
+const WAITING_CHUNKS_MAX = 64
+
+export interface StagingHost {
+  readonly store: LogStore
+  readonly links: Links
+  staged(transfer: number, generation: number, ok: boolean): void
+  trouble(error: unknown, peer: PeerId): void
+}
+
+class Receiving {
+  readonly receive: Receive
+  readonly chunks: Chunk[] = []
+  expected = 0
+  /** Why the stream ends before its last chunk; null while it goes on. */
+  ended: AntiphonError | null = null
+  #wake: (() => void) | null = null
+
+  constructor(receive: Receive) {
+    this.receive = receive
+  }
+
+  push(chunk: Chunk): void {
+    if (chunk.index !== this.expected++ || this.chunks.length >= WAITING_CHUNKS_MAX) this.end('chunks came out of order, or more than were asked for')
+    else this.chunks.push(chunk)
+    this.#wake?.()
+  }
+
+  end(why: string): void {
+    this.ended ??= new AntiphonError('ABORTED', `the transfer of a snapshot ended early: ${why}`, { remedy: 'Nothing needs to be done: it is tried again.' })
+    this.#wake?.()
+  }
+
+  change(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#wake = () => {
+        this.#wake = null
+        resolve()
+      }
+    })
+  }
+}
+
+/** Takes in a leader's snapshot, chunk by chunk, into a generation that nobody sees yet (rule 14). One at a time. */
+export class StagingTransfers {
+  readonly #host: StagingHost
+  #receiving: Receiving | null = null
+
+  constructor(host: StagingHost) {
+    this.#host = host
+  }
+
+  async start(receive: Receive): Promise<void> {
+    this.#receiving?.end('another one has begun')
+    const receiving = new Receiving(receive)
+    this.#receiving = receiving
+    let generation = 0
+    let ok = false
+    try {
+      generation = await this.#host.store.stage(receive.meta, this.#chunks(receiving))
+      ok = receiving.ended === null
+      if (!ok) this.#host.store.discard(generation)
+    } catch (error) {
+      if (receiving.ended === null) this.#host.trouble(error, receive.from)
+    }
+    if (this.#receiving === receiving) this.#receiving = null
+    this.#host.staged(receive.transfer, generation, ok)
+  }
+
+  onChunk(peer: PeerId, connection: number, chunk: Chunk): void {
+    const receiving = this.#receiving
+    if (receiving === null || receiving.receive.transfer !== chunk.transfer || !isOn(receiving, peer, connection)) return
+    receiving.push(chunk)
+  }
+
+  onDown(peer: PeerId, connection: number): void {
+    if (this.#receiving !== null && isOn(this.#receiving, peer, connection)) this.#receiving.end('its connection is gone')
+  }
+
+  stop(): void {
+    this.#receiving?.end('the replica is closed')
+  }
+
+  async *#chunks(receiving: Receiving): AsyncGenerator<Uint8Array, void, undefined> {
+    const { transfer, from, connection } = receiving.receive
+    for (let stored = 0; ; stored++) {
+      // Asked for the next one: the store is done with those before it.
+      if (stored > 0) this.#host.links.post({ to: from, connection, message: { kind: 'STORED', transfer, chunks: stored } })
+      while (receiving.chunks.length === 0 && receiving.ended === null) await receiving.change()
+      if (receiving.ended !== null) throw receiving.ended
+      const chunk = receiving.chunks.shift()!
+      yield chunk.bytes
+      if (chunk.last) return
+    }
+  }
+}
+
+function isOn({ receive }: Receiving, peer: PeerId, connection: number): boolean {
+  return receive.from === peer && receive.connection === connection
+}
