@@ -1,0 +1,2 @@
+// Runs what `npm run build` has made of src/: suites measure plain Node on built packages.
+import './dist/main.js'

@@ -1,0 +1,35 @@
+import { parseArgs } from 'node:util'
+
+export interface Options {
+  readonly suite: string
+  readonly json: boolean
+  /** Of each measurement, after `warmUpMs`. */
+  readonly measureMs: number
+  readonly warmUpMs: number
+  /** Every measurement is taken so many times, alternating with its yardstick; the median counts. */
+  readonly rounds: number
+}
+
+export const USAGE = `npm run bench -- SUITE [--json] [--seconds N] [--rounds N]
+
+  core       three replicas in one process, on memory
+  ensemble   three processes with TCP and files, beside the bare pipeline: the same without any protocol
+  recovery   the replay of a log
+
+ANTIPHON_BENCH_FOLDER names the folder whose disk is measured; the system's temporary folder unless told.`
+
+/** @throws Error with a message for the person who typed */
+export function parseOptions(args: readonly string[], suites: readonly string[]): Options {
+  const { values, positionals } = parseArgs({
+    args: [...args],
+    allowPositionals: true,
+    options: { json: { type: 'boolean', default: false }, seconds: { type: 'string', default: '1.5' }, rounds: { type: 'string', default: '3' } },
+  })
+  const [suite, ...more] = positionals
+  if (suite === undefined || more.length > 0 || !suites.includes(suite)) throw new Error(`Name one suite: ${suites.join(', ')}.`)
+  const seconds = Number(values.seconds)
+  if (!(seconds > 0 && seconds <= 600)) throw new Error('--seconds is a number above 0, at most 600.')
+  const rounds = Number(values.rounds)
+  if (!Number.isInteger(rounds) || rounds < 1 || rounds > 100) throw new Error('--rounds is an integer from 1 to 100.')
+  return { suite, json: values.json, measureMs: seconds * 1000, warmUpMs: Math.min(500, seconds * 500), rounds }
+}
