@@ -1,31 +1,14 @@
+// Rules of dependency-cruiser.
+import { readFileSync } from 'node:fs'
+
 /**
- * Rules of dependency-cruiser. `TABLE` says who may import whom: it is the table of packages/docs/architecture.md, and a test keeps the two equal.
- * A key is a folder under packages/; a value names folders under packages/ and npm packages.
+ * Who may import whom. A key is a folder under packages/; a value names folders under packages/ and npm packages.
+ * @type {Record<string, string[]>}
  */
-export const TABLE = {
-  'consensus-core': [],
-  ports: ['consensus-core'],
-  wire: ['consensus-core'],
-  replica: ['consensus-core', 'wire', 'ports', 'tiny-typed-emitter'],
-  'transport-memory': ['ports'],
-  'transport-tcp': ['ports'],
-  'transport-websocket': ['ports', 'ws'],
-  'storage-memory': ['ports', 'wire'],
-  'storage-file': ['ports', 'wire'],
-  'storage-lmdb': ['ports', 'wire', 'lmdb'],
-  'znode-tree': ['ports', 'tiny-typed-emitter'],
-  'immer-state': ['ports', 'immer', 'tiny-typed-emitter'],
-  coordination: ['znode-tree', 'replica', 'tiny-typed-emitter'],
-  recipes: ['coordination', 'tiny-typed-emitter'],
-  'zookeeper-wire': [],
-  'zookeeper-server': ['zookeeper-wire', 'znode-tree', 'coordination', 'replica'],
-  'zookeeper-client': ['zookeeper-wire', 'coordination', 'tiny-typed-emitter'],
-  simulator: ['consensus-core', 'replica', 'wire', 'ports', 'transport-memory', 'storage-memory', 'storage-file/engine'],
-  conformance: ['ports', 'wire'],
-}
+const TABLE = JSON.parse(readFileSync(new URL('import-table.json', import.meta.url), 'utf8'))
 
 /** Sources that may import `node:` modules: the adapters' hosts, what serves ZooKeeper's clients, and command lines. */
-export const HOSTS = [
+const HOSTS = [
   '^packages/transport-tcp/src/',
   '^packages/transport-websocket/src/(?!browser)',
   '^packages/storage-file/src/(?!engine/)',
