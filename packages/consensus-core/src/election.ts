@@ -37,7 +37,7 @@ export function advanceElection(step: Step): void {
     // Rule 7: no vote before the last write is durable. Rule 11: none during the back-off.
     if (state.underway.length > 0 || now.monotonic < role.heldUntil) return
     role.electing = true
-    role.vote = initialBallot(step)
+    role.vote = ownBallot(step)
     state.round++
     role.askAgainAt = now.monotonic
   }
@@ -80,9 +80,13 @@ export function ownVote(step: Step): Vote {
   }
 }
 
-/** For ourselves, if we count and have a weight; everything it states is durable, because nothing is under way. */
-function initialBallot(step: Step): Ballot | null {
+/**
+ * For ourselves: if we count, have a weight, and reach a quorum. Who reaches none can not lead, and a vote for it would only keep others from being elected. Everything it
+ * states is durable, because nothing is under way.
+ */
+function ownBallot(step: Step): Ballot | null {
   if (!step.counted(step.self) || memberOf(step.configuration, step.self)!.weight === 0) return null
+  if (!step.isQuorum((id) => step.counted(id) && (id === step.self || step.peer(id).identified))) return null
   return { leader: step.self, epoch: step.state.epochs.current, zxid: step.state.history.last }
 }
 
@@ -97,35 +101,31 @@ function sameBallot(a: Ballot, b: Ballot): boolean {
   return a.leader === b.leader && a.epoch === b.epoch && a.zxid === b.zxid
 }
 
-/** The ballot of a peer that is electing, if it counts and its candidate can be reached; null otherwise. */
+/** The ballot of a peer that is electing, if it counts; null otherwise. */
 function ballotOf(step: Step, id: PeerId): Ballot | null {
   const { vote, identified } = step.peer(id)
   if (!identified || vote === null || vote.state !== 'looking' || vote.leader === 0 || !step.counted(id)) return null
-  if (vote.leader !== step.self && step.state.peers.get(vote.leader)?.identified !== true) return null
   return { leader: vote.leader, epoch: vote.epoch, zxid: vote.zxid }
 }
 
-/** Takes over a later round and the best vote of the round. True when our own vote or round changed. */
+/**
+ * Takes over a later round, and of the round the best vote: among ourselves and those that we reach and that stand for themselves. Of all that reach a quorum the best one
+ * is seen by that quorum, and prefers nobody to itself: so it is elected, however the links lie. True when our own vote or round changed.
+ */
 function adoptBetter(step: Step, role: Looking): boolean {
   const { state } = step
   if (!step.counted(step.self)) return false
-  let changed = false
+  const { round } = state
   for (const [id, peer] of state.peers) {
-    if (ballotOf(step, id) === null || peer.vote!.round <= state.round) continue
-    state.round = peer.vote!.round
-    role.vote = initialBallot(step)
-    changed = true
+    if (peer.identified && peer.vote?.state === 'looking' && step.counted(id)) state.round = Math.max(state.round, peer.vote.round)
   }
-  if (role.vote !== null && role.vote.leader !== step.self && step.state.peers.get(role.vote.leader)?.identified !== true) {
-    role.vote = initialBallot(step)
-    changed = true
-  }
+  let best = ownBallot(step)
   for (const [id, peer] of state.peers) {
     const ballot = ballotOf(step, id)
-    if (ballot === null || peer.vote!.round !== state.round || !step.counted(ballot.leader) || !beats(ballot, role.vote)) continue
-    role.vote = ballot
-    changed = true
+    if (ballot !== null && ballot.leader === id && peer.vote!.round === state.round && beats(ballot, best)) best = ballot
   }
+  const changed = state.round !== round || (best === null ? role.vote !== null : role.vote === null || !sameBallot(best, role.vote))
+  role.vote = best
   return changed
 }
 

@@ -7,8 +7,8 @@ import type { Configuration, Founding, PeerId } from './types.ts'
 // Rule 8: an ensemble is founded once, unanimously, by the voter with the lowest id; and every connection begins by telling who we are.
 
 export function sendIdentity(step: Step, to: PeerId): void {
-  const { founding, knowsOfFounding } = step.state
-  step.send(to, { kind: 'IDENTITY', ensembleId: founding?.ensembleId ?? null, settings: step.config.settings, empty: !knowsOfFounding })
+  const { founding, foundingUnderway } = step.state
+  step.send(to, { kind: 'IDENTITY', ensembleId: founding?.ensembleId ?? null, settings: step.config.settings, empty: founding === null && foundingUnderway === null })
 }
 
 export function onIdentity(step: Step, from: PeerId, message: Identity): void {
@@ -20,7 +20,6 @@ export function onIdentity(step: Step, from: PeerId, message: Identity): void {
     refuse(step, from, 'INVALID_SETTINGS', `member ${from} was started with other settings for what the ensemble must agree on`, 'Start every member with the same members, roles, weights, machines and limits.')
     return
   }
-  if (!message.empty) step.state.knowsOfFounding = true
   const { founding } = step.state
   if (founding !== null && message.ensembleId === null) step.send(from, { kind: 'FOUNDING', founding })
   identify(step, from, peer)
@@ -48,16 +47,20 @@ function refuse(step: Step, peer: PeerId, code: 'INVALID_SETTINGS' | 'WRONG_ENSE
   step.close(peer, message, new AntiphonError(code, message, { remedy, details: { peer } }))
 }
 
-/** The founder founds once every voter of the initial configuration has answered, on a connection that is alive now, that it is empty and has our settings. */
+/**
+ * The founder founds once every voter of the initial configuration has answered, on a connection that is alive now, that it is empty and has our settings, and while nobody
+ * connected tells otherwise. What a peer holds is told by that peer alone: hearsay would outlive a record that was lost before it was durable.
+ */
 export function foundIfUnanimous(step: Step): void {
   const { state, config } = step
-  if (state.founding !== null || state.foundingUnderway !== null || state.knowsOfFounding) return
+  if (state.founding !== null || state.foundingUnderway !== null) return
   const voters = config.initial.members.filter((member) => member.role === 'voter')
   if (voters.reduce((lowest, voter) => Math.min(lowest, voter.id), 256) !== step.self) return
+  for (const peer of state.peers.values()) if (peer.empty === false || peer.ensembleId !== null) return
   for (const voter of voters) {
     if (voter.id === step.self) continue
     const peer = step.peer(voter.id)
-    if (peer.connection === 0 || peer.empty !== true || peer.ensembleId !== null || peer.settings !== config.settings || peer.storeId === null) return
+    if (peer.connection === 0 || peer.empty !== true || peer.settings !== config.settings || peer.storeId === null) return
   }
   const configuration: Configuration = {
     version: config.initial.version,
@@ -81,7 +84,6 @@ export function onFounding(step: Step, from: PeerId, message: FoundingRecord): v
 
 function adopt(step: Step, founding: Founding, afterwards: ReturnType<Step['outgoing']>[]): void {
   step.state.foundingUnderway = founding
-  step.state.knowsOfFounding = true
   step.write({ founding, afterwards })
 }
 

@@ -9,10 +9,8 @@ export interface CoreState {
   readonly storeId: StoreId
   /** Durable; null before. */
   founding: Founding | null
-  /** Handed to the store and not yet durable. */
+  /** Handed to the store and not yet durable: who holds one does not answer "empty" any more (rule 8). */
   foundingUnderway: Founding | null
-  /** Has had, been handed or heard of a founding record: never founds any more, never answers "empty" (rule 8). */
-  knowsOfFounding: boolean
   /** As of the last write handed to the store. */
   epochs: Epochs
   history: History
@@ -187,7 +185,6 @@ export function freshState(config: CoreConfig, stored: StoredState, now: Now): C
     storeId: stored.storeId,
     founding: stored.founding,
     foundingUnderway: null,
-    knowsOfFounding: stored.founding !== null,
     epochs: stored.epochs,
     history: historyOf(stored),
     durable: stored.log.last,
