@@ -39,7 +39,12 @@ export async function core(options: Options): Promise<Result[]> {
     await Promise.all(replicas.map((replica) => replica.read('linearizable', { timeoutMs: 20_000 })))
     const counts = replicas.map((replica) => replica.machines.counting.digest())
     if (counts.some((count) => count !== counts[0])) throw new Error(`the replicas' states differ: ${counts.join(', ')}`)
-    return [result('core.commits', median(ours), 'commits/s', 'higher', { value: median(alone), against: 'framing once, taking in twice and walking three times, without protocol' })]
+    return [
+      result('core.commits', median(ours), 'commits/s', 'higher', {
+        value: median(alone),
+        against: 'framing once, taking in twice and walking three times, without protocol',
+      }),
+    ]
   } finally {
     await Promise.all(replicas.map((replica) => replica.close()))
   }
