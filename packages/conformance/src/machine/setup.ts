@@ -62,7 +62,7 @@ export class Batch implements CommittedBatch {
   readonly #ours: boolean
 
   /** `first` is the number of the batch's first change in the whole history. */
-  constructor(changes: readonly Change[], first: number, ours = true) {
+  constructor(changes: readonly Change[], first: number, ours: boolean = true) {
     this.length = changes.length
     this.#changes = changes
     this.#first = first

@@ -156,7 +156,7 @@ export class Bench {
   }
 
   /** Reads (after, upTo] in as many calls as it takes, each answer contiguous with the one before. */
-  async read(after: Zxid, upTo: Zxid, bytesMax = 1 << 20): Promise<readonly Run[]> {
+  async read(after: Zxid, upTo: Zxid, bytesMax: number = 1 << 20): Promise<readonly Run[]> {
     const runs: Run[] = []
     for (let at = after; at < upTo; ) {
       const some = await within(this.store.read(at, upTo, bytesMax), `read(${at}, ${upTo}, ${bytesMax})`)
