@@ -15,10 +15,12 @@ import { TypedEmitter } from 'tiny-typed-emitter'
 import { diff } from './diff.ts'
 import { Digester } from './digest.ts'
 import { EditWriter } from './edits.ts'
+import type { DispatchFunction } from './mutable-types.ts'
 import { offender } from './offender.ts'
 import { Patcher } from './patcher.ts'
 import { ByteReader } from './reader.ts'
 import { actionThrew, explained, refusal } from './refusals.ts'
+import { attachedTwice, invalidSettings, isThenable, notAttached, Requests } from './requests.ts'
 import { chunksOf, ValueStream } from './snapshot.ts'
 import { Subscriptions } from './subscriptions.ts'
 import type {
@@ -33,8 +35,8 @@ import type {
   SubscribeOptions,
   Unsubscribe,
 } from './types.ts'
-import { Outgrown, PIECE_BYTES_MAX, tooLarge, Unserialisable, VALUES_REMEDY } from './values.ts'
-import { ByteWriter, containerOf } from './writer.ts'
+import { Outgrown, tooLarge, Unserialisable, VALUES_REMEDY } from './values.ts'
+import { ByteWriter } from './writer.ts'
 
 /** First byte of a change and of a snapshot. */
 const FORMAT = 1
@@ -61,8 +63,7 @@ class ImmerStateMachine<State extends object, A extends Actions<State>>
   readonly name: string
   readonly version: number
   readonly dispatch: Dispatch<A>
-  readonly #actions: ReadonlyMap<string, Action<State>>
-  readonly #validate: Readonly<Record<string, ((payload: unknown) => unknown) | undefined>>
+  readonly #requests: Requests<Action<State>>
   readonly #immer: Immer
   readonly #subscriptions: Subscriptions
   readonly #digester = new Digester()
@@ -90,17 +91,17 @@ class ImmerStateMachine<State extends object, A extends Actions<State>>
     super()
     enableMapSet()
     this.#stateReader.frozen = true
-    this.#subscriptions = new Subscriptions((error) => this.emit('trouble', error))
+
     this.name = options.name ?? 'immer-state'
     this.version = options.version ?? 1
-    this.#validate = options.validate ?? {}
-    this.#actions = readActions<State>(options.actions)
+    this.#requests = new Requests<Action<State>>(options.actions, options.validate)
     // States of drafts are read once and thrown away: what is kept comes from the change's bytes, on the leader too, and is frozen there.
     this.#immer = new Immer({ autoFreeze: false })
     this.#initial = this.#readInitial(options.initial)
     this.#state = this.#initial
-    const dispatch: Record<string, (payload?: unknown, options?: ProposeOptions) => Promise<unknown>> = Object.create(null)
-    for (const action of this.#actions.keys()) dispatch[action] = (payload, proposeOptions) => this.#dispatch(action, payload, proposeOptions)
+    this.#subscriptions = new Subscriptions(this.#state, (error) => this.emit('trouble', error))
+    const dispatch: Record<string, DispatchFunction> = Object.create(null)
+    for (const action of this.#requests.names) dispatch[action] = (payload, proposeOptions) => this.#dispatch(action, payload, proposeOptions)
     this.dispatch = Object.freeze(dispatch) as unknown as Dispatch<A>
   }
 
@@ -126,9 +127,8 @@ class ImmerStateMachine<State extends object, A extends Actions<State>>
     if (typeof first !== 'function' || (listener !== undefined && typeof listener !== 'function')) {
       throw invalidArgument('a subscriber is a function', 'Call subscribe(listener), or subscribe(selector, listener).')
     }
-    if (listener === undefined) return this.#subscriptions.add(this.#state, null, first as (selected: unknown, previous: unknown) => void, undefined)
+    if (listener === undefined) return this.#subscriptions.add(null, first as (selected: unknown, previous: unknown) => void, undefined)
     return this.#subscriptions.add(
-      this.#state,
       first as (state: unknown) => unknown,
       listener as (selected: unknown, previous: unknown) => void,
       options as SubscribeOptions<never> | undefined,
@@ -143,59 +143,31 @@ class ImmerStateMachine<State extends object, A extends Actions<State>>
   // The port: where requests are made
 
   attach(proposer: Proposer<ActionRequest, unknown>): void {
-    if (this.#proposer !== null) {
-      throw new AntiphonError('INVALID_SETTINGS', `the state ${this.name} belongs to another replica`, {
-        remedy: 'Make one with immerState() for each replica.',
-      })
-    }
+    if (this.#proposer !== null) throw attachedTwice(this.name)
     this.#proposer = proposer
   }
 
   encodeRequest(request: ActionRequest): Uint8Array {
-    const { action, payload } = request
-    if (!this.#actions.has(action)) throw invalidArgument(`there is no action ${String(action)}`, `The actions are: ${[...this.#actions.keys()].join(', ')}.`)
-    const validate = Object.hasOwn(this.#validate, action) ? this.#validate[action] : undefined
-    try {
-      validate?.(payload)
-    } catch (thrown) {
-      throw new AntiphonError('INVALID_ARGUMENT', `the payload of ${action} is wrong: ${thrown instanceof Error ? thrown.message : String(thrown)}`, {
-        remedy: 'Correct the payload; nothing was done.',
-        cause: thrown,
-      })
-    }
-    const writer = this.#resultWriter
-    writer.reset()
-    writer.string(action)
-    encoding(writer, payload, `the payload of ${action}`)
-    return writer.finish()
+    return this.#requests.encode(request)
   }
 
   decodeRequest(bytes: Uint8Array): ActionRequest {
-    this.#reader.open(bytes)
-    const request = { action: this.#reader.string(), payload: this.#reader.value() }
-    if (this.#reader.at !== bytes.length) throw corrupt('a request goes on behind its end')
-    this.#reader.close()
-    return request
+    return this.#requests.decode(bytes)
   }
 
   encodeResult(result: unknown): Uint8Array {
-    this.#resultWriter.reset()
-    encoding(this.#resultWriter, result, 'the result')
-    return this.#resultWriter.finish()
+    return this.#requests.encodeValue(result)
   }
 
   decodeResult(bytes: Uint8Array): unknown {
-    this.#reader.open(bytes)
-    const result = this.#reader.value()
-    this.#reader.close()
-    return result
+    return this.#requests.decodeValue(bytes)
   }
 
   // The port: on the primary
 
   prepare(request: Uint8Array, context: PrimaryContext): Uint8Array {
-    const { action, payload } = this.decodeRequest(request)
-    const reducer = this.#actions.get(action)
+    const { action, payload } = this.#requests.decode(request)
+    const reducer = this.#requests.get(action)
     if (reducer === undefined) throw refusal('UNKNOWN_ACTION', `the leader has no action ${action}`)
     const base = this.#tip()
     const result = this.#resultWriter
@@ -223,8 +195,8 @@ class ImmerStateMachine<State extends object, A extends Actions<State>>
 
   apply(batch: CommittedBatch): unknown[] {
     const results: unknown[] = []
-    const previous = this.#state
-    let state = previous
+    if (batch.length === 0) return results
+    let state = this.#state
     try {
       for (let i = 0; i < batch.length; i++) {
         state = this.#applyOne(state, batch, i)
@@ -239,23 +211,25 @@ class ImmerStateMachine<State extends object, A extends Actions<State>>
     }
     this.#patcher.seal()
     const last = batch.length - 1
-    this.#moveTo(state, previous, { zxid: batch.zxid(last), time: batch.time(last) })
+    this.#moveTo(state, { zxid: batch.zxid(last), time: batch.time(last) })
     return results
   }
 
   snapshot(): Iterable<Uint8Array> {
-    return chunksOf(this.#unborn ? [FORMAT] : [FORMAT, this.#state])
+    return chunksOf(this.#unborn ? [FORMAT, 0] : [FORMAT, 1, this.#state])
   }
 
   async restore(zxid: Zxid, chunks: AsyncIterable<Uint8Array>): Promise<void> {
-    const stream = new ValueStream()
+    const values: unknown[] = []
+    const stream = new ValueStream((value) => values.push(value))
     for await (const chunk of chunks) stream.push(chunk)
-    const content = stream.finish()
-    if (!Array.isArray(content) || content[0] !== FORMAT || content.length > 2) throw corrupt('a snapshot is of another kind of machine, or of a newer version')
-    const previous = this.#state
+    stream.finish()
+    const [format, states, state] = values
+    if (format !== FORMAT || (states !== 0 && states !== 1) || values.length !== 2 + states)
+      throw corrupt('a snapshot is of another kind of machine, or of a newer version')
     this.abandon()
-    this.#unborn = content.length === 1
-    this.#moveTo(this.#unborn ? this.#initial : content[1], previous, { zxid, time: 0 })
+    this.#unborn = states === 0
+    this.#moveTo(this.#unborn ? this.#initial : state, { zxid, time: 0 })
   }
 
   digest(): bigint {
@@ -386,25 +360,23 @@ class ImmerStateMachine<State extends object, A extends Actions<State>>
     return reader.count() === 0 ? undefined : reader.value()
   }
 
-  #moveTo(state: unknown, previous: unknown, delivery: Delivery): void {
+  #moveTo(state: unknown, delivery: Delivery): void {
     this.#state = state
     this.#zxid = delivery.zxid
-    this.#subscriptions.tell(state, previous, delivery)
+    this.#subscriptions.moved(state, delivery)
   }
 
   /** A copy of our own, immutable. */
   #readInitial(initial: unknown): unknown {
-    const refuseInitial = (message: string, cause?: unknown): AntiphonError =>
-      new AntiphonError('INVALID_SETTINGS', message, { remedy: VALUES_REMEDY, ...(cause === undefined ? {} : { cause }) })
-    if (typeof initial !== 'object' || initial === null || initial instanceof Date || initial instanceof Uint8Array)
-      throw refuseInitial('`initial` is not an object, an array, a Map or a Set')
+    if (typeof initial !== 'object' || initial === null || initial instanceof Date || initial instanceof Uint8Array) {
+      throw invalidSettings('`initial` is not an object, an array, a Map or a Set', VALUES_REMEDY)
+    }
     try {
-      containerOf(initial)
       this.#writer.reset()
       this.#writer.value(initial)
       this.#writer.check()
     } catch (thrown) {
-      throw refuseInitial(offender(initial, 'initial', 'what does not survive'), thrown)
+      throw invalidSettings(offender(initial, 'initial', 'what does not survive'), VALUES_REMEDY, thrown)
     }
     this.#stateReader.open(this.#writer.bytes, 0, this.#writer.length)
     const copy = this.#stateReader.value()
@@ -413,40 +385,7 @@ class ImmerStateMachine<State extends object, A extends Actions<State>>
   }
 }
 
-function readActions<State>(actions: unknown): Map<string, Action<State>> {
-  const known = new Map<string, Action<State>>()
-  for (const [name, action] of Object.entries(actions ?? {})) {
-    if (typeof action !== 'function')
-      throw new AntiphonError('INVALID_SETTINGS', `the action ${name} is not a function`, { remedy: 'Write it as (state, payload, context) => result.' })
-    known.set(name, action as Action<State>)
-  }
-  if (known.size === 0)
-    throw new AntiphonError('INVALID_SETTINGS', 'there are no actions', { remedy: 'Give the state at least one: actions: { name(state, payload) { ... } }.' })
-  return known
-}
-
-function notAttached(): AntiphonError {
-  return new AntiphonError('NOT_READY', 'this state belongs to no replica yet', {
-    remedy: 'List it among the `machines` of Replica.start, and dispatch after that.',
-  })
-}
-
-function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function'
-}
-
-/** @throws AntiphonError INVALID_ARGUMENT, TOO_LARGE */
-function encoding(writer: ByteWriter, value: unknown, what: string): void {
-  try {
-    writer.value(value)
-    writer.check()
-  } catch (thrown) {
-    if (thrown instanceof Outgrown) throw tooLarge(what, PIECE_BYTES_MAX)
-    if (thrown instanceof Unserialisable) throw invalidArgument(offender(value, what, thrown.message), VALUES_REMEDY)
-    throw thrown
-  }
-}
-
+/** @throws AntiphonError: as the refusal that it becomes */
 function encodingFailed(thrown: unknown, where: () => string, what: string, bytesMax: number): unknown {
   if (thrown instanceof Outgrown)
     return new AntiphonError('REFUSED', tooLarge(what, bytesMax).message, { refusal: 'TOO_LARGE', remedy: tooLarge(what, bytesMax).remedy })

@@ -20,22 +20,24 @@ const NO_KEYS: readonly string[] = []
 const NOTHING: Iterator<unknown> = [].values()
 
 /**
- * An immutable value as bytes, made as the chunks are asked for: a slice costs what one chunk costs, or the longest string in it. The bytes are a function of the value and of the
- * order of its keys, which is the same on every replica.
+ * Immutable values as bytes, made as the chunks are asked for: a slice costs what one chunk costs, or the longest string in it. The bytes are a function of the values and of the
+ * order of their keys, which is the same on every replica.
  */
-export function* chunksOf(root: unknown): Generator<Uint8Array, void, undefined> {
+export function* chunksOf(values: Iterable<unknown>): Generator<Uint8Array, void, undefined> {
   const writer = new ByteWriter(2 * CHUNK_BYTES)
   const frames: Writing[] = []
-  begin(root, writer, frames)
-  for (;;) {
-    if (writer.length >= CHUNK_BYTES) {
-      let at = 0
-      for (; writer.length - at >= CHUNK_BYTES; at += CHUNK_BYTES) yield writer.bytes.slice(at, at + CHUNK_BYTES)
-      writer.shift(at)
+  for (const value of values) {
+    begin(value, writer, frames)
+    for (;;) {
+      if (writer.length >= CHUNK_BYTES) {
+        let at = 0
+        for (; writer.length - at >= CHUNK_BYTES; at += CHUNK_BYTES) yield writer.bytes.slice(at, at + CHUNK_BYTES)
+        writer.shift(at)
+      }
+      const frame = frames.at(-1)
+      if (frame === undefined) break
+      if (!writeItem(frame, writer, frames)) frames.pop()
     }
-    const frame = frames.at(-1)
-    if (frame === undefined) break
-    if (!writeItem(frame, writer, frames)) frames.pop()
   }
   if (writer.length > 0) yield writer.finish()
 }
@@ -85,7 +87,7 @@ interface Reading {
   hasKey: boolean
 }
 
-/** Takes a snapshot's bytes, wherever they were cut, and gives the immutable value back. Errors: CORRUPT. */
+/** Takes a snapshot's bytes, wherever they were cut, and gives the immutable values back, one after the other. Errors: CORRUPT. */
 export class ValueStream {
   readonly #reader = new ByteReader()
   readonly #frames: Reading[] = []
@@ -93,10 +95,10 @@ export class ValueStream {
   #partsBytes = 0
   /** Bytes that the next token takes, as far as it is known. */
   #needed = 1
-  #root: unknown = undefined
-  #complete = false
+  readonly #onValue: (value: unknown) => void
 
-  constructor() {
+  constructor(onValue: (value: unknown) => void) {
+    this.#onValue = onValue
     this.#reader.frozen = true
   }
 
@@ -113,17 +115,15 @@ export class ValueStream {
     this.#partsBytes = rest.length
   }
 
-  finish(): unknown {
-    if (!this.#complete || this.#partsBytes > 0) throw corrupt(this.#complete ? 'a snapshot goes on behind its end' : 'a snapshot ends too early')
+  finish(): void {
+    if (this.#partsBytes > 0 || this.#frames.length > 0) throw corrupt('a snapshot ends too early')
     this.#reader.close()
-    return this.#root
   }
 
   /** Reads whole tokens; returns how many bytes the next one takes. */
   #take(): number {
     const reader = this.#reader
     while (reader.at < reader.end) {
-      if (this.#complete) throw corrupt('a snapshot goes on behind its end')
       const length = tokenLength(reader.bytes, reader.at, reader.end)
       if (length > PIECE_BYTES_MAX) throw corrupt(`a value claims ${length} bytes`)
       if (length > reader.end - reader.at) return length
@@ -153,8 +153,7 @@ export class ValueStream {
   #place(value: unknown): void {
     const frame = this.#frames.at(-1)
     if (frame === undefined) {
-      this.#root = value
-      this.#complete = true
+      this.#onValue(value)
       return
     }
     if (frame.tag === TAG.array) (frame.container as unknown[]).push(value)

@@ -1,0 +1,146 @@
+import { Digester } from './digest.ts'
+import { freezeContainer } from './frozen.ts'
+import type { MutableModel } from './mutable-types.ts'
+import { offender } from './offender.ts'
+import { refusal } from './refusals.ts'
+import { DEPTH_MAX, Unserialisable } from './values.ts'
+import { containerOf } from './writer.ts'
+
+const SHARDS = 1024
+
+interface Shard<Value> {
+  entries: Map<string, Value>
+  /** The newest view that shares `entries`. */
+  view: number
+  /** Null since the last change. */
+  digest: bigint | null
+}
+
+/**
+ * A map from strings to values for `mutableState`: a write costs the same however many keys there are. A view is fixed when it is taken; what changes afterwards is copied first,
+ * in pieces of a thousandth. Values are immutable: put in another instead of changing one.
+ *
+ * The order of iteration is the same on every replica, and not the order of insertion.
+ */
+export class Table<Value> implements MutableModel {
+  readonly #shards: (Shard<Value> | undefined)[] = new Array(SHARDS).fill(undefined)
+  readonly #digester = new Digester()
+  #size = 0
+  #views = 0
+
+  get size(): number {
+    return this.#size
+  }
+
+  get(key: string): Value | undefined {
+    return this.#shards[shardOf(key)]?.entries.get(key)
+  }
+
+  has(key: string): boolean {
+    return this.#shards[shardOf(key)]?.entries.has(key) ?? false
+  }
+
+  set(key: string, value: Value): this {
+    const shard = this.#writable(shardOf(key))
+    const before = shard.entries.size
+    shard.entries.set(key, frozenDeep(value))
+    this.#size += shard.entries.size - before
+    return this
+  }
+
+  delete(key: string): boolean {
+    if (!this.has(key)) return false
+    this.#writable(shardOf(key)).entries.delete(key)
+    this.#size--
+    return true
+  }
+
+  clear(): void {
+    this.#shards.fill(undefined)
+    this.#size = 0
+  }
+
+  *[Symbol.iterator](): Generator<[string, Value], void, undefined> {
+    for (const shard of this.#shards) if (shard !== undefined) yield* shard.entries
+  }
+
+  *keys(): Generator<string, void, undefined> {
+    for (const shard of this.#shards) if (shard !== undefined) yield* shard.entries.keys()
+  }
+
+  *values(): Generator<Value, void, undefined> {
+    for (const shard of this.#shards) if (shard !== undefined) yield* shard.entries.values()
+  }
+
+  view(): Iterable<unknown> {
+    this.#views++
+    const shared: Map<string, Value>[] = []
+    for (const shard of this.#shards) {
+      if (shard === undefined || shard.entries.size === 0) continue
+      shard.view = this.#views
+      shared.push(shard.entries)
+    }
+    return entriesOf(shared)
+  }
+
+  load(item: unknown): void {
+    const [key, value] = item as [string, Value]
+    this.set(key, value)
+  }
+
+  digest(): bigint {
+    let digest = 0n
+    this.#shards.forEach((shard, index) => {
+      if (shard === undefined || shard.entries.size === 0) return
+      shard.digest ??= this.#digester.digest([index, [...shard.entries]])
+      digest = (digest + shard.digest) & 0xffff_ffff_ffff_ffffn
+    })
+    return digest
+  }
+
+  #writable(index: number): Shard<Value> {
+    const shard = this.#shards[index]
+    if (shard === undefined) return (this.#shards[index] = { entries: new Map(), view: 0, digest: null })
+    if (shard.view > 0) {
+      shard.entries = new Map(shard.entries)
+      shard.view = 0
+    }
+    shard.digest = null
+    return shard
+  }
+}
+
+function* entriesOf<Value>(shards: readonly Map<string, Value>[]): Generator<[string, Value], void, undefined> {
+  for (const shard of shards) yield* shard
+}
+
+/** FNV-1a over UTF-16 units. */
+function shardOf(key: string): number {
+  let hash = 0x811c9dc5
+  for (let i = 0; i < key.length; i++) hash = Math.imul(hash ^ key.charCodeAt(i), 0x01000193)
+  return ((hash ^ (hash >>> 15)) >>> 0) % SHARDS
+}
+
+/** @throws AntiphonError REFUSED for a value that no snapshot could hold */
+function frozenDeep<Value>(value: Value): Value {
+  try {
+    freeze(value, 0)
+  } catch (thrown) {
+    throw thrown instanceof Unserialisable ? refusal('UNSERIALISABLE', offender(value, 'value', thrown.message)) : thrown
+  }
+  return value
+}
+
+function freeze(value: unknown, depth: number): void {
+  if (typeof value === 'function' || typeof value === 'symbol') throw new Unserialisable(`a ${typeof value}`)
+  if (typeof value !== 'object' || value === null) return
+  if (depth > DEPTH_MAX) throw new Unserialisable('a cycle')
+  const container = containerOf(value)
+  if (container === null) return
+  if (container === 'map')
+    for (const key of (value as ReadonlyMap<unknown, unknown>).keys())
+      if (typeof key === 'object' || key === undefined) throw new Unserialisable('an object as a key')
+  for (const item of container === 'map' || container === 'set' ? (value as ReadonlyMap<unknown, unknown>).values() : Object.values(value))
+    freeze(item, depth + 1)
+  freezeContainer(value)
+}
