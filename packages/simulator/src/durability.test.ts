@@ -1,4 +1,4 @@
-import { type Configuration, peerId, type Run, type StoredState, type Write, type Zxid, ZERO, zxidOf } from '@antiphon/ports'
+import { type Configuration, peerId, type Run, type StoredState, type Write, ZERO, type Zxid, zxidOf } from '@antiphon/ports'
 import { RunBuilder } from '@antiphon/wire'
 import { expect, test } from 'vitest'
 import { Durability } from './durability.ts'
@@ -49,8 +49,16 @@ test('a store comes back with what it called durable, or with more of what it wa
   }
   for (const good of [first, second]) told().record(ONE).reopened(ONE, stored(good))
   expect(() => told().record(ONE).reopened(ONE, stored(null))).toThrow('came back with 0.0')
-  expect(() => told().record(ONE).reopened(ONE, stored({ ...second, checksum: 1 }))).toThrow('came back with')
-  expect(() => told().record(ONE).reopened(ONE, { ...stored(first), epochs: { accepted: 1, acceptedFrom: null, current: 0 } })).toThrow('epochs 1/0')
+  expect(() =>
+    told()
+      .record(ONE)
+      .reopened(ONE, stored({ ...second, checksum: 1 })),
+  ).toThrow('came back with')
+  expect(() =>
+    told()
+      .record(ONE)
+      .reopened(ONE, { ...stored(first), epochs: { accepted: 1, acceptedFrom: null, current: 0 } }),
+  ).toThrow('epochs 1/0')
   const saved = told()
   saved.record(ONE).snapshotSaved(zxidOf(1, 2))
   expect(() => saved.record(ONE).reopened(ONE, stored(first))).toThrow('lost its snapshot')

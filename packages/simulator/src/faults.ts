@@ -25,7 +25,6 @@ export class Faults {
     const { members, network, trace, timeline } = this.#world
     trace.add(timeline.now, 0, 40, 0, 0, () => 'the faults end')
     network.heal()
-    Object.assign(network.conditions, { delayLow: 0.2, delayHigh: 2, spikeChance: 0, noticeMs: 5, redialHigh: 60 })
     for (const member of members) {
       member.disk.calm()
       if (member.life === null) member.boot()
@@ -74,14 +73,9 @@ export class Faults {
         return this.#world.pause(this.#victim().id, lastsMs)
       case 'slow-disk':
         return this.#victim().disk.slowUntil(timeline.now + lastsMs, this.#random.span(10, lastsMs))
-      case 'slow-network': {
-        const before = network.conditions.delayHigh
-        network.conditions.delayHigh = before * this.#random.between(5, 50)
-        timeline.after(lastsMs, 0, () => {
-          if (!this.#over) network.conditions.delayHigh = before
-        })
+      case 'slow-network':
+        network.slowUntil(timeline.now + lastsMs, this.#random.between(5, 50))
         return
-      }
       case 'clock-jump':
         return this.#victim().life?.clock.jump(this.#random.pick([-30_000, -500, 700, 60_000]))
     }

@@ -1,9 +1,9 @@
 import type { Core } from '@antiphon/consensus-core'
-import type { AntiphonError, LogStore, PeerId } from '@antiphon/ports'
-import { memoryStorage } from '@antiphon/storage-memory'
+import type { AntiphonError, PeerId } from '@antiphon/ports'
 import { Replica } from '@antiphon/replica'
 import { VirtualClock } from './clock.ts'
 import type { SimDisk } from './disk.ts'
+import { EngineStore } from './engine-store.ts'
 import { type KeyedChange, KeyedMachine } from './machine.ts'
 import type { SimTransport } from './network.ts'
 import { SimStore } from './store.ts'
@@ -38,6 +38,7 @@ export class Member {
   /** An orderly end is under way. */
   closing = false
   lives = 0
+  #booting = false
 
   constructor(world: World, id: PeerId, disk: SimDisk) {
     this.#world = world
@@ -50,8 +51,17 @@ export class Member {
     return this.life?.replica != null && !this.closing
   }
 
+  /** Starts a process, if there is none, in an event of its own. */
   boot(): void {
-    if (this.life !== null) return
+    if (this.#booting) return
+    this.#booting = true
+    this.#world.timeline.after(0, this.id, () => {
+      this.#booting = false
+      if (this.life === null) this.#start()
+    })
+  }
+
+  #start(): void {
     const { timeline, profile, ledger, trace } = this.#world
     const life = this.#begin()
     this.life = life
@@ -103,9 +113,7 @@ export class Member {
     trace.add(timeline.now, this.id, 22, life.origin, 0, () => 'CRASHES')
     this.#end(life)
     life.transport.crash()
-    life.store.stop()
-    void this.#inner?.close()
-    this.disk.crash()
+    life.store.crash()
   }
 
   /** An orderly end; `then` is called when it is over. */
@@ -133,7 +141,13 @@ export class Member {
     const origin = this.#world.nextOrigin()
     this.lives++
     const clock = new VirtualClock(timeline, this.id, profile.skews[this.id - 1]!, random.fork(origin + 1))
-    const store = new SimStore(this.#world, this, this.#openInner())
+    const { segmentBytes } = profile
+    const inner = new EngineStore(timeline, this.id, this.disk, random.fork(origin + 2), {
+      segmentBytes,
+      aheadBytes: segmentBytes / 2,
+      batchBytesMax: segmentBytes,
+    })
+    const store = new SimStore(this.#world, this, inner)
     const report = (violation: Violation): void => this.#world.report(violation)
     const machine = new KeyedMachine({
       applied: (zxid, time, change: KeyedChange, digest) => {
@@ -160,12 +174,6 @@ export class Member {
       onDeath: new Set(),
     }
     return life
-  }
-
-  #inner: LogStore | null = null
-  #openInner(): LogStore {
-    this.#inner ??= memoryStorage({ defer: (callback) => void this.#world.timeline.after(this.disk.flushMs(), this.id, callback) })
-    return this.#inner
   }
 
   #end(life: Life): void {

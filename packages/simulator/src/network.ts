@@ -89,6 +89,8 @@ export class SimNetwork {
   readonly #transports = new Map<PeerId, SimTransport>()
   readonly #links = new Map<number, Link>()
   frames = 0
+  #slowUntil = 0
+  #slowFactor = 1
 
   constructor(timeline: Timeline, random: SeededRandom, trace: Trace, conditions: NetworkConditions, describe: (bytes: Uint8Array) => string) {
     this.timeline = timeline
@@ -116,11 +118,21 @@ export class SimNetwork {
     return this.#link(from, to).blocked.get(from) === true
   }
 
+  /** No cuts, and no trouble from here on. */
   heal(): void {
     for (const link of this.#links.values()) {
       this.block(link.low, link.high, false)
       this.block(link.high, link.low, false)
     }
+    this.#slowUntil = 0
+    const { laneBytesMax } = this.conditions
+    Object.assign(this.conditions, calm(), { laneBytesMax })
+  }
+
+  /** Everything takes `factor` times as long. */
+  slowUntil(time: number, factor: number): void {
+    this.#slowUntil = time
+    this.#slowFactor = factor
   }
 
   /** The connection between two members breaks: each direction loses what would have arrived later than a moment from now, each end notices in its own time. */
@@ -199,7 +211,7 @@ export class SimNetwork {
 
   delay(): number {
     const { delayLow, delayHigh, spikeChance, spikeMs } = this.conditions
-    const delay = this.random.span(delayLow, delayHigh)
+    const delay = this.random.span(delayLow, delayHigh) * (this.timeline.now < this.#slowUntil ? this.#slowFactor : 1)
     return spikeChance > 0 && this.random.chance(spikeChance) ? delay + this.random.span(0, spikeMs) : delay
   }
 

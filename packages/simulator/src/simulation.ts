@@ -148,8 +148,8 @@ class Simulation implements World {
   }
 
   nextOrigin(): number {
-    // Two streams of random numbers hang on each.
-    return (this.#origins += 2)
+    // Three streams of random numbers hang on each.
+    return (this.#origins += 3)
   }
 
   running(life: Life): void {

@@ -1,5 +1,19 @@
-import type { AntiphonError, LogStore, Run, Snapshot, SnapshotMeta, StoredState, StoreId, StoreSupport, Write, Zxid } from '@antiphon/ports'
+import {
+  type AntiphonError,
+  formatZxid,
+  type LogStore,
+  type Run,
+  type Snapshot,
+  type SnapshotMeta,
+  type StoredState,
+  type StoreId,
+  type StoreSupport,
+  type Write,
+  ZERO,
+  type Zxid,
+} from '@antiphon/ports'
 import type { StoreRecord } from './durability.ts'
+import type { EngineStore } from './engine-store.ts'
 import type { Member } from './member.ts'
 import { Violation } from './violation.ts'
 import type { World } from './world.ts'
@@ -12,10 +26,10 @@ export class SimStore implements LogStore {
   readonly #world: World
   readonly #member: Member
   readonly #record: StoreRecord
-  readonly #inner: LogStore
+  readonly #inner: EngineStore
   #over = false
 
-  constructor(world: World, member: Member, inner: LogStore) {
+  constructor(world: World, member: Member, inner: EngineStore) {
     this.supports = inner.supports
     this.#world = world
     this.#member = member
@@ -28,10 +42,25 @@ export class SimStore implements LogStore {
     this.#over = true
   }
 
+  /** The same, and the machine's disk loses what was not flushed, in part. */
+  crash(): void {
+    this.#over = true
+    this.#inner.crash()
+  }
+
   async open(freshStoreId: StoreId): Promise<StoredState> {
     const stored = await this.#mine(this.#inner.open(freshStoreId))
     const { timeline, trace } = this.#world
-    trace.add(timeline.now, this.#member.id, 50, stored.log.last, stored.epochs.accepted, () => `opens its store: ${JSON.stringify({ last: stored.log.last, epochs: stored.epochs, snapshot: stored.snapshot?.zxid ?? null, start: stored.log.start })}`)
+    const { log, epochs, snapshot } = stored
+    trace.add(
+      timeline.now,
+      this.#member.id,
+      50,
+      log.last,
+      epochs.accepted,
+      () =>
+        `opens its store: ${formatZxid(log.start)} to ${formatZxid(log.last)}, epochs ${epochs.accepted}/${epochs.current}, snapshot ${formatZxid(snapshot?.zxid ?? ZERO)}`,
+    )
     this.#guard(() => this.#record.reopened(this.#member.id, stored))
     return stored
   }
