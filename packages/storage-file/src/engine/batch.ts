@@ -1,0 +1,108 @@
+import { AntiphonError, type Epochs, type Founding, formatZxid, invalidArgument, type Run, type StoreId, type Zxid } from '@antiphon/ports'
+import { decodeFounding } from '@antiphon/wire'
+import {
+  FLAG_BATCH_END,
+  FLAG_STAGED,
+  putU64,
+  RECORD_EPOCHS,
+  RECORD_FOUNDING,
+  RECORD_HEAD_BYTES,
+  RECORD_RUN,
+  RECORD_TRUNCATE,
+  readEpochs,
+  recordKind,
+  recordLength,
+  recordSalt,
+  recordSpan,
+  sealRecord,
+  u32,
+  u64,
+} from './format.ts'
+import type { Log, Place } from './log-files.ts'
+import type { LogIndex, Segment } from './log-index.ts'
+import { type LogReader, runAt } from './log-reader.ts'
+import type { Pack } from './pack.ts'
+
+/** What survives every truncation, compaction and installation (rule 3). */
+export interface Identity {
+  readonly storeId: StoreId
+  founding: Founding | null
+  epochs: Epochs
+}
+
+/** Puts packs into one piece behind the head of their segment, if that is new. Its memory is used again. */
+export class Assembler {
+  #scratch: Uint8Array = new Uint8Array(0)
+
+  assemble({ prefix }: Place, packs: readonly Pack[], bytes: number): Uint8Array {
+    if (prefix === null && packs.length === 1) return packs[0]!.bytes
+    const total = (prefix?.length ?? 0) + bytes
+    if (this.#scratch.length < total) this.#scratch = new Uint8Array(Math.max(total, 2 * this.#scratch.length))
+    let at = 0
+    if (prefix !== null) {
+      this.#scratch.set(prefix)
+      at = prefix.length
+    }
+    for (const pack of packs) {
+      this.#scratch.set(pack.bytes, at)
+      at += pack.bytes.length
+    }
+    return this.#scratch.subarray(0, total)
+  }
+}
+
+/**
+ * Checks each record of the batch in `bytes` from `begin` on against the history, takes it into index and identity, and completes it for its place. `floor`: the newest
+ * snapshot, below which nothing is truncated. Nothing is on disk yet; after it has thrown the store has failed.
+ * @throws AntiphonError INVALID_ARGUMENT, DIVERGED, CORRUPT, DISK_FAILED
+ */
+export function applyBatch(reader: LogReader, identity: Identity, floor: Zxid, log: Log, { segment, offset }: Place, bytes: Uint8Array, begin: number): void {
+  const salt = recordSalt(identity.storeId, log.generation)
+  const batch = log.lastBatch + 1
+  const flags = log.staged ? FLAG_STAGED : 0
+  for (let at = begin, number = 0; at < bytes.length; number++) {
+    const next = at + recordSpan(bytes, at)
+    const payload = at + RECORD_HEAD_BYTES
+    switch (recordKind(bytes, at)) {
+      case RECORD_RUN:
+        append(log.index, segment, offset + at, offset + next, runAt(bytes, payload, recordLength(bytes, at)))
+        break
+      case RECORD_TRUNCATE:
+        truncate(reader, log.index, floor, bytes, payload)
+        break
+      case RECORD_EPOCHS:
+        identity.epochs = readEpochs(bytes, payload)
+        break
+      case RECORD_FOUNDING:
+        identity.founding = decodeFounding(bytes.subarray(payload, payload + recordLength(bytes, at)))
+        break
+      default:
+    }
+    sealRecord(bytes, at, salt, offset + at, batch, number, next === bytes.length ? flags | FLAG_BATCH_END : flags)
+    at = next
+  }
+}
+
+function append(index: LogIndex, segment: Segment, from: number, to: number, run: Run): void {
+  const { tail } = index
+  if (run.previous !== tail.zxid) throw invalidArgument(`a run behind ${formatZxid(run.previous)} cannot follow ${formatZxid(tail.zxid)}`)
+  if (run.previousChecksum !== tail.checksum) throw diverged(tail.zxid)
+  index.append(segment, from, to, run.previous, { zxid: run.last, checksum: run.checksum, time: run.time })
+}
+
+function truncate(reader: LogReader, index: LogIndex, floor: Zxid, bytes: Uint8Array, payload: number): void {
+  const zxid = u64(bytes, payload) as Zxid
+  const point = reader.pointAt(index, zxid)
+  if (point === null) throw invalidArgument(`truncation to ${formatZxid(zxid)}, which the log does not hold`)
+  if (point.checksum !== u32(bytes, payload + 8)) throw diverged(zxid)
+  if (zxid < floor) throw invalidArgument(`truncation to ${formatZxid(zxid)}, below the snapshot at ${formatZxid(floor)}`)
+  putU64(bytes, payload + 16, point.time)
+  index.truncate(point)
+}
+
+export function diverged(zxid: Zxid): AntiphonError {
+  return new AntiphonError('DIVERGED', `the history at ${formatZxid(zxid)} has another checksum here`, {
+    remedy: 'Keep this store as it is for examination; wipe the member that differs from a quorum and let it be readmitted.',
+    details: { zxid },
+  })
+}

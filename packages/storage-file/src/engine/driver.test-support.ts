@@ -1,0 +1,120 @@
+import type { AntiphonError, Run, SnapshotMeta, StoredState, Write, Zxid } from '@antiphon/ports'
+import { expect } from 'vitest'
+import { type EngineOptions, FileEngine } from './engine.ts'
+import { ALL, Model, type Tail, writeOf } from './history.test-support.ts'
+import type { MemoryDisk } from './memory-disk.ts'
+import { Packer } from './pack.ts'
+import { ChunkFramer, chunksIn, type SnapshotPosition } from './snapshot-files.ts'
+
+export const SMALL: EngineOptions = { segmentBytes: 2048, aheadBytes: 1024, batchBytesMax: 4096 }
+
+/** An engine on a memory disk, and a model of what it should hold. */
+export class Driver {
+  readonly disk: MemoryDisk
+  engine: FileEngine
+  readonly #options: EngineOptions
+  readonly packer = new Packer()
+  /** After all that was told to be durable. */
+  durable = new Model()
+  /** After all that was handed over. */
+  submitted = new Model()
+  /** Newest snapshot that was told to be durable. */
+  snapshot: SnapshotMeta | null = null
+  /** One that is on its way; it may be there. */
+  snapshotUnderway: SnapshotMeta | null = null
+
+  constructor(disk: MemoryDisk, options: EngineOptions = SMALL) {
+    this.disk = disk
+    this.#options = options
+    this.engine = new FileEngine(disk, options)
+  }
+
+  open(): StoredState {
+    this.engine = new FileEngine(this.disk, this.#options)
+    return this.engine.open('0123456789abcdef'.repeat(2))
+  }
+
+  submit(parts: Partial<Write>, staged: Model | null = null): void {
+    const write = writeOf(parts)
+    if (!this.packer.takes(0, write.install !== null)) this.engine.submit(this.packer.take()!)
+    this.packer.add(write)
+    this.engine.submit(this.packer.take()!)
+    this.submitted = this.submitted.after(write, staged)
+  }
+
+  /** One flush for everything that was submitted. */
+  flush(): void {
+    const { error } = this.engine.flush()
+    if (error !== null) throw error
+    expect(this.engine.pending).toBe(0)
+    this.durable = this.submitted
+  }
+
+  write(parts: Partial<Write>, staged: Model | null = null): void {
+    this.submit(parts, staged)
+    this.flush()
+  }
+
+  save(place: Tail, chunks: readonly Uint8Array[]): boolean {
+    const meta = this.durable.metaAt(place)
+    this.snapshotUnderway = meta
+    const writer = this.engine.beginSnapshot(meta)
+    const framer = new ChunkFramer(meta, 256)
+    for (const chunk of chunks) for (let frames = framer.add(chunk); frames !== null; frames = framer.add(chunk)) this.engine.appendSnapshot(writer, frames)
+    this.engine.appendSnapshot(writer, framer.take())
+    const saved = this.engine.finishSnapshot(writer, framer.totals)
+    if (saved && meta.zxid >= (this.snapshot?.zxid ?? 0)) this.snapshot = meta
+    this.snapshotUnderway = null
+    return saved
+  }
+
+  stage(meta: SnapshotMeta, chunks: readonly Uint8Array[]): number {
+    const writer = this.engine.beginStaging(meta)
+    const framer = new ChunkFramer(meta, 256)
+    for (const chunk of chunks) for (let frames = framer.add(chunk); frames !== null; frames = framer.add(chunk)) this.engine.appendSnapshot(writer, frames)
+    this.engine.appendSnapshot(writer, framer.take())
+    return this.engine.finishStaging(writer, framer.totals)
+  }
+
+  stageAppend(generation: number, runs: readonly Run[]): AntiphonError | null {
+    this.packer.addStaged(generation, runs)
+    this.engine.submit(this.packer.take()!)
+    return this.engine.flush().error
+  }
+
+  read(after: Zxid, bytesMax = 1 << 20): Run[] {
+    return this.engine.read(after, ALL, bytesMax)
+  }
+
+  readSnapshot(): Uint8Array[] {
+    const reader = this.engine.openSnapshot()!
+    const chunks: Uint8Array[] = []
+    for (let position: SnapshotPosition | null = reader.begin; position !== null; ) {
+      const { bytes, next } = reader.read(position, 100)
+      chunks.push(...chunksIn(bytes))
+      position = next
+    }
+    this.engine.closeSnapshot(reader)
+    return chunks
+  }
+
+  /** Opens the store again and finds one of the two models: what was durable, or that and the batch that was under way. */
+  expectSound(): StoredState {
+    const state = this.open()
+    const differences = [this.submitted, this.durable].map((model) => model.differs(state, (after) => this.read(after, 300)))
+    const found = differences.indexOf(null)
+    expect(found, `neither model: ${differences.join(' / ')}`).toBeGreaterThanOrEqual(0)
+    const model = found === 0 ? this.submitted : this.durable
+    const snapshots = [model.base, this.snapshot, this.snapshotUnderway]
+    expect(snapshots.map((meta) => meta?.zxid ?? null)).toContain(state.snapshot?.zxid ?? null)
+    if (state.snapshot !== null) {
+      expect(state.snapshot.zxid).toBeGreaterThanOrEqual(Math.max(model.base?.zxid ?? 0, model.base === this.durable.base ? (this.snapshot?.zxid ?? 0) : 0))
+      this.readSnapshot()
+    }
+    this.durable = model
+    this.submitted = model
+    this.snapshot = state.snapshot
+    this.snapshotUnderway = null
+    return state
+  }
+}

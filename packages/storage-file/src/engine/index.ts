@@ -1,0 +1,5 @@
+export type { Disk, FileHandle } from './disk.ts'
+export { type EngineOptions, FileEngine, type Flushed } from './engine.ts'
+export { DiskFault, MemoryDisk } from './memory-disk.ts'
+export { type Pack, Packer } from './pack.ts'
+export { ChunkFramer, chunksIn, type SnapshotFrames, type SnapshotPosition, SnapshotReader, type SnapshotTotals, SnapshotWriter } from './snapshot-files.ts'

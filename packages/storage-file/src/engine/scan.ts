@@ -1,0 +1,216 @@
+import { crc32 } from '@antiphon/wire'
+import type { CheckedDisk, FileHandle } from './disk.ts'
+import {
+  decodeSegmentHead,
+  FLAG_BATCH_END,
+  FLAG_STAGED,
+  padded,
+  RECORD_HEAD_BYTES,
+  RECORD_RUN,
+  RUN_FIXED_BYTES,
+  recordBatch,
+  recordFlags,
+  recordHolds,
+  recordIndex,
+  recordKind,
+  recordLength,
+  recordNeeds,
+  SEGMENT_HEAD_BYTES_MAX,
+  type SegmentHead,
+  u32,
+} from './format.ts'
+
+const WINDOW_BYTES = 1024 * 1024
+
+/** A file through a window: memory stays bounded, whatever the file claims. */
+export class FileReader {
+  readonly size: number
+  readonly #disk: CheckedDisk
+  readonly #file: FileHandle
+  #window: Uint8Array<ArrayBuffer> = new Uint8Array(0)
+  #from = 0
+  #to = 0
+
+  constructor(disk: CheckedDisk, file: FileHandle) {
+    this.#disk = disk
+    this.#file = file
+    this.size = disk.size(file)
+  }
+
+  /** Gives the window's memory back. */
+  release(): void {
+    this.#window = new Uint8Array(0)
+    this.#from = 0
+    this.#to = 0
+  }
+
+  /** The window's memory; what it holds moves with each `seek`. */
+  get bytes(): Uint8Array {
+    return this.#window
+  }
+
+  /** How many bytes of the window are the file's. */
+  get bytesHeld(): number {
+    return this.#to - this.#from
+  }
+
+  /** Where `offset` stands in `bytes` when [offset, offset + count) is in the file and fits the window; -1 when not. */
+  seek(offset: number, count: number): number {
+    if (offset + count > this.size || count > WINDOW_BYTES) return -1
+    if (this.#window.length === 0) this.#window = new Uint8Array(Math.min(WINDOW_BYTES, this.size))
+    if (offset < this.#from || offset + count > this.#to) {
+      const read = this.#disk.read(this.#file, this.#window, offset)
+      this.#from = offset
+      this.#to = offset + read
+      if (read < count) return -1
+    }
+    return offset - this.#from
+  }
+
+  /** The CRC-32 of [from, to), continued from `seed`; -1 when the file ends before. */
+  checksum(from: number, to: number, seed: number): number {
+    let crc = seed
+    for (let offset = from; offset < to; ) {
+      const count = Math.min(to - offset, this.#to > offset && this.#from <= offset ? this.#to - offset : WINDOW_BYTES)
+      const at = this.seek(offset, count)
+      if (at < 0) return -1
+      crc = crc32(this.#window, crc, at, at + count)
+      offset += count
+    }
+    return crc
+  }
+
+  head(): { head: SegmentHead; length: number } | null {
+    const bytes = new Uint8Array(Math.min(this.size, SEGMENT_HEAD_BYTES_MAX))
+    return this.#disk.read(this.#file, bytes, 0) < bytes.length ? null : decodeSegmentHead(bytes)
+  }
+}
+
+/** One record that holds. Its head and fixed part stand in `bytes` from `at` on during the visit. */
+export interface RecordVisit {
+  readonly kind: number
+  readonly offset: number
+  /** Behind its padding. */
+  readonly next: number
+  /** A copy of the covered bytes. */
+  readonly bytes: Uint8Array
+}
+
+export interface Scan {
+  /** Behind the last whole batch. */
+  readonly end: number
+  readonly lastBatch: number
+  /** The first record that does not hold; null when zeros, or nothing, follow the last batch. */
+  readonly bad: { readonly offset: number; readonly reason: string } | null
+}
+
+/**
+ * Reads whole batches from `from` on, the first of them numbered `firstBatch`, and hands each to `visit` when all of it has been found to hold. What follows the last one is
+ * for the caller to judge.
+ */
+export function scanBatches(
+  reader: FileReader,
+  from: number,
+  salt: number,
+  firstBatch: number,
+  staged: boolean,
+  visit: (records: readonly RecordVisit[]) => void,
+): Scan {
+  let end = from
+  let batch = firstBatch
+  const records: RecordVisit[] = []
+  for (let offset = from; ; ) {
+    const found = readRecord(reader, offset, salt)
+    if (typeof found === 'string') {
+      const clean = records.length === 0 && found === NOTHING
+      return { end, lastBatch: batch - 1, bad: clean ? null : { offset, reason: found } }
+    }
+    const { bytes } = found
+    if (recordBatch(bytes, 0) !== batch || recordIndex(bytes, 0) !== records.length || (recordFlags(bytes, 0) & FLAG_STAGED) !== (staged ? FLAG_STAGED : 0)) {
+      return {
+        end,
+        lastBatch: batch - 1,
+
+        bad: {
+          offset,
+          reason: `record ${recordIndex(bytes, 0)} of batch ${recordBatch(bytes, 0)} stands where record ${records.length} of batch ${batch} is due`,
+        },
+      }
+    }
+    records.push(found)
+    offset = found.next
+    if ((recordFlags(bytes, 0) & FLAG_BATCH_END) !== 0) {
+      visit(records)
+      records.length = 0
+      end = offset
+      batch++
+    }
+  }
+}
+
+const NOTHING = 'nothing is written here'
+
+function readRecord(reader: FileReader, offset: number, salt: number): RecordVisit | string {
+  let at = reader.seek(offset, RECORD_HEAD_BYTES)
+  if (at < 0) return reader.size - offset <= 0 || isZero(reader, offset, reader.size) ? NOTHING : 'the file ends within the head of a record'
+  const needs = recordNeeds(reader.bytes, at)
+  if (needs === 0) return isZero(reader, offset, offset + RECORD_HEAD_BYTES) ? NOTHING : 'this is no record'
+  at = reader.seek(offset, needs)
+  if (at < 0) return 'the file ends within a record'
+  if (!recordHolds(reader.bytes, at, salt, offset)) return 'the checksum of a record does not match'
+  const bytes = reader.bytes.slice(at, at + needs)
+  const kind = recordKind(bytes, 0)
+  const end = offset + RECORD_HEAD_BYTES + recordLength(bytes, 0)
+  if (kind === RECORD_RUN) {
+    const from = offset + RECORD_HEAD_BYTES + RUN_FIXED_BYTES
+    if (end > reader.size) return 'the file ends within the entries of a record'
+    if (reader.checksum(from, end, u32(bytes, RECORD_HEAD_BYTES + 24)) !== u32(bytes, RECORD_HEAD_BYTES + 28))
+      return 'the entries of a record do not have its checksum'
+  }
+  return { kind, offset, next: offset + padded(end - offset), bytes }
+}
+
+function isZero(reader: FileReader, from: number, to: number): boolean {
+  for (let offset = from; offset < to; offset++) {
+    const at = reader.seek(offset, 1)
+    if (at < 0 || reader.bytes[at] !== 0) return false
+  }
+  return true
+}
+
+/**
+ * Looks at every place of the rest of a file for a record of a batch above `batch`: one proves that whatever does not hold before it had been flushed (rule 2).
+ * Null when there is none.
+ */
+export function findLaterRecord(reader: FileReader, from: number, salt: number, batch: number, staged: boolean): { offset: number; batch: number } | null {
+  const flag = staged ? FLAG_STAGED : 0
+  for (let offset = from; offset + RECORD_HEAD_BYTES <= reader.size; ) {
+    let at = reader.seek(offset, RECORD_HEAD_BYTES)
+    if (at < 0) return null
+    const limit = reader.bytesHeld - RECORD_HEAD_BYTES
+    const start = offset - at
+    at = nextMagic(reader.bytes, at, limit)
+    offset = start + at
+    if (at > limit) continue
+    const needs = recordNeeds(reader.bytes, at)
+    if (needs > 0) {
+      const whole = reader.seek(offset, needs)
+      if (
+        whole >= 0 &&
+        recordBatch(reader.bytes, whole) > batch &&
+        (recordFlags(reader.bytes, whole) & FLAG_STAGED) === flag &&
+        recordHolds(reader.bytes, whole, salt, offset)
+      ) {
+        return { offset, batch: recordBatch(reader.bytes, whole) }
+      }
+    }
+    offset += 8
+  }
+  return null
+}
+
+/** The first place at or behind `at`, in steps of 8 and not above `limit`, whose bytes look like a record's head; above `limit` when there is none. */
+function nextMagic(bytes: Uint8Array, at: number, limit: number): number {
+  while (at <= limit && recordNeeds(bytes, at) === 0) at += 8
+  return at
+}
