@@ -11,7 +11,7 @@ export class ReordersFrames extends ExchangeTransport {
 }
 
 export class Duplicates extends ExchangeTransport {
-  protected override deliver(line: Line, lane: Lane, bytes: Uint8Array): void {
+  override deliver(line: Line, lane: Lane, bytes: Uint8Array): void {
     super.deliver(line, lane, bytes)
     super.deliver(line, lane, bytes.slice())
   }
@@ -20,7 +20,7 @@ export class Duplicates extends ExchangeTransport {
 export class CallsBackFromInside extends ExchangeTransport {
   protected override enqueue(line: Line, { lane, bytes }: Waiting): void {
     line.queued[lane] -= bytes.length
-    if (line.other !== null) line.other.owner.handler?.frame(line.other.peer, line.other.number, lane, bytes)
+    if (line.other !== null) line.other.owner.deliver(line.other, lane, bytes)
     this.handler?.drain(line.peer, line.number)
   }
 }
@@ -46,7 +46,7 @@ export class TakesAndRefuses extends ExchangeTransport {
 export class ReusesMemory extends ExchangeTransport {
   readonly #memory = new Uint8Array(1 << 16)
 
-  protected override deliver(line: Line, lane: Lane, bytes: Uint8Array): void {
+  override deliver(line: Line, lane: Lane, bytes: Uint8Array): void {
     this.#memory.set(bytes)
     super.deliver(line, lane, this.#memory.subarray(0, bytes.length))
   }
@@ -54,7 +54,7 @@ export class ReusesMemory extends ExchangeTransport {
 
 /** A turn of the loop lies between the wire and the handler: the connection may be gone by then. */
 export class DeliversLate extends ExchangeTransport {
-  protected override deliver(line: Line, lane: Lane, bytes: Uint8Array): void {
+  override deliver(line: Line, lane: Lane, bytes: Uint8Array): void {
     setTimeout(() => super.deliver(line, lane, bytes), 3)
   }
 }

@@ -141,7 +141,7 @@ export class ExchangeTransport implements Transport {
     this.handler?.drain(line.peer, line.number)
   }
 
-  protected deliver(line: Line, lane: Lane, bytes: Uint8Array): void {
+  deliver(line: Line, lane: Lane, bytes: Uint8Array): void {
     this.handler?.frame(line.peer, line.number, lane, bytes)
   }
 
