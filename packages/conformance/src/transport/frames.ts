@@ -131,7 +131,7 @@ export const frames: TransportCases = (add) => {
     }
   })
 
-  add('a peer that does not read holds up nobody else', 'always', async (wires) => {
+  add('a full lane to one peer holds up no other peer', 'always', async (wires) => {
     const [a, , c] = (await wires.mesh(A, B, C)) as [Peer, Peer, Peer]
     fill(a, B, 'entries')
     mustSend(a, C, [numbered(5)], 'entries')
