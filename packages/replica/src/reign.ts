@@ -17,8 +17,11 @@ import { encodeRegistration, type OriginTable } from './origins.ts'
 import { encodeRefusal, encodeTooLarge } from './refusal.ts'
 import type { NamedMachine } from './settings.ts'
 
-/** A run is closed behind the entry that brings it here: one frame, one write. */
-const RUN_BYTES = 1024 * 1024
+/**
+ * A run is closed behind the entry that brings it here: one frame, one write. Pieces of memory above 128 KiB come fresh from the operating system each time, and cost more than framing
+ * what goes into them.
+ */
+const RUN_BYTES = 64 * 1024
 
 export interface ReignHost {
   readonly machines: readonly NamedMachine[]
