@@ -24,7 +24,7 @@ export interface CoreConfig {
   readonly backoffTicksMax: number
   /** Bytes sent to one learner and not yet acknowledged; also the bound of uncommitted bytes. */
   readonly windowBytes: number
-  /** Bytes of recent runs kept in memory for learners that come soon; at least `windowBytes`, or the window ends where memory does. */
+  /** Bytes of recent runs kept in memory for learners that come soon. */
   readonly recentBytes: number
   /** The counter at which the reign ends as planned (rule 12); COUNTER_MAX but in tests. */
   readonly counterMax: number
@@ -38,7 +38,7 @@ export const CORE_DEFAULTS: Omit<CoreConfig, 'self' | 'initial' | 'settings' | '
   finalizeWaitTicks: 2,
   backoffTicksMax: 300,
   windowBytes: 16 * 1024 * 1024,
-  recentBytes: 32 * 1024 * 1024,
+  recentBytes: 8 * 1024 * 1024,
   counterMax: COUNTER_MAX,
 }
 

@@ -120,6 +120,8 @@ function adoptBetter(step: Step, role: Looking): boolean {
     if (peer.identified && peer.vote?.state === 'looking' && step.counted(id)) state.round = Math.max(state.round, peer.vote.round)
   }
   let best = ownBallot(step)
+  // Who decided before us leads already and does not look any more: our vote for it still holds, or nobody would ever gather a quorum that decides at different moments.
+  if (role.vote !== null && role.vote.leader !== step.self && hasBegun(step, role.vote.leader)) best = role.vote
   for (const [id, peer] of state.peers) {
     const ballot = ballotOf(step, id)
     if (ballot !== null && ballot.leader === id && peer.vote!.round === state.round && beats(ballot, best)) best = ballot
@@ -127,6 +129,11 @@ function adoptBetter(step: Step, role: Looking): boolean {
   const changed = state.round !== round || (best === null ? role.vote !== null : role.vote === null || !sameBallot(best, role.vote))
   role.vote = best
   return changed
+}
+
+function hasBegun(step: Step, id: PeerId): boolean {
+  const { vote, identified } = step.peer(id)
+  return identified && vote !== null && vote.state === 'leading' && vote.round === step.state.round
 }
 
 /** A member that leads and has a quorum behind it, ourselves counted in, is joined. */

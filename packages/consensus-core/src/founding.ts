@@ -36,10 +36,9 @@ function identify(step: Step, from: PeerId, peer: PeerState): void {
   }
   peer.identified = true
   const { role } = step.state
-  if (role.name === 'looking' && step.counted(from)) {
-    step.state.failures = 0
-    role.heldUntil = Math.min(role.heldUntil, step.now.monotonic)
-  }
+  // Rule 11: a voter that connects anew ends the pause; one that comes back from the relation that has just failed does not.
+  if (role.name === 'looking' && step.counted(from) && !peer.parted) role.heldUntil = Math.min(role.heldUntil, step.now.monotonic)
+  peer.parted = false
   if (role.name === 'looking') role.askAgainAt = step.now.monotonic
 }
 

@@ -14,10 +14,14 @@ export function leave(step: Step, reason: string): void {
   if (role.name === 'leading') {
     for (const learner of role.learners.values()) if (learner.transfer !== 0) step.cancels.push(learner.transfer)
     for (const ask of [...role.reads.asked, ...role.reads.waiting]) if (ask.connection === 0) step.readable.push({ number: ask.number, zxid: null })
-    for (const peer of role.learners.keys()) step.close(peer, reason)
+    for (const peer of role.learners.keys()) {
+      step.peer(peer).parted = true
+      step.close(peer, reason)
+    }
   } else {
     for (const number of role.reads) step.readable.push({ number, zxid: null })
     if (role.staging?.generation != null) step.discards.push(role.staging.generation)
+    step.peer(role.leader).parted = true
     if (step.peer(role.leader).connection === role.connection) step.close(role.leader, reason)
   }
   state.failures = active ? 0 : state.failures + 1

@@ -59,6 +59,8 @@ export interface PeerState {
   settings: string | null
   vote: Vote | null
   cepoch: Cepoch | null
+  /** Our relation with it has ended since it was last identified: that it comes back then tells nothing new (rule 11). Outlives the connection. */
+  parted: boolean
 }
 
 export type RoleState = Looking | Following | Leading
@@ -151,6 +153,8 @@ export interface Learner {
   mode: 'diff' | 'trunc' | 'snap' | null
   /** Compaction keeps what is above, until the tail is met (rule 17). */
   keepAbove: Zxid
+  /** NEWLEADER's last ZXID; 0 before. */
+  welcomedAt: Zxid
   /** Last entry sent, or covered by a transfer. */
   sent: Zxid
   /** Cumulative; `acked <= sent`. */
@@ -206,7 +210,7 @@ export function freshState(config: CoreConfig, stored: StoredState, now: Now): C
 }
 
 export function unknownPeer(): PeerState {
-  return { connection: 0, storeId: null, identified: false, ensembleId: null, empty: null, settings: null, vote: null, cepoch: null }
+  return { connection: 0, storeId: null, identified: false, ensembleId: null, empty: null, settings: null, vote: null, cepoch: null, parted: false }
 }
 
 export function looking(heldUntil: Millis): Looking {

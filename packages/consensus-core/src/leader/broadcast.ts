@@ -6,8 +6,8 @@ import type { Run } from '../run.ts'
 import type { Learner, Leading } from '../state.ts'
 import type { Step } from '../step.ts'
 import type { PeerId } from '../types.ts'
-import { counterOf, epochOf, maxZxid, type Zxid } from '../zxid.ts'
-import { dropLearner, learnerOf } from './follower-progress.ts'
+import { counterOf, epochOf, maxZxid, minZxid, type Zxid } from '../zxid.ts'
+import { dropLearner, learnerOf, windowStart } from './follower-progress.ts'
 import { inviteWaiting } from './invitation.ts'
 
 /** A quorum has acknowledged NEWLEADER: its history, all of it, is committed, and the reign begins. */
@@ -50,12 +50,22 @@ export function onPropose(step: Step, run: Run): void {
   for (const [id, learner] of role.learners) {
     if (learner.counted && (learner.stage === 'welcomed' || learner.stage === 'active')) sendRun(step, role, id, learner, run)
   }
-  trimRecent(history, state.committed, step.config.recentBytes)
+  trim(step, role)
+}
+
+/** Memory keeps what is not committed and what is in a learner's window, however small `recentBytes` is. */
+function trim(step: Step, role: Leading): void {
+  const { history, committed } = step.state
+  let needed = committed
+  for (const learner of role.learners.values()) if (learner.stage === 'welcomed' || learner.stage === 'active') needed = minZxid(needed, windowStart(learner))
+  trimRecent(history, needed, step.config.recentBytes)
 }
 
 function sendRun(step: Step, role: Leading, id: PeerId, learner: Learner, run: Run): void {
-  // Rule 17, first form: who does not keep up loses its connection, and comes back by discovery and synchronisation.
-  if (learner.stage === 'active' && bytesAbove(step.state.history, learner.acked) > step.config.windowBytes + run.bytes.length) {
+  // Rule 17, first form: who does not keep up loses its connection, and comes back by discovery and synchronisation. Who is still storing what it was welcomed with gets
+  // a wider window.
+  const windowBytes = step.config.windowBytes * (learner.stage === 'active' ? 1 : 4)
+  if (bytesAbove(step.state.history, windowStart(learner)) > windowBytes + run.bytes.length) {
     dropLearner(step, role, id, 'its window is full')
     return
   }
@@ -95,7 +105,7 @@ export function advanceCommit(step: Step, role: Leading): void {
       informObserver(step, role, id, learner)
     }
   }
-  trimRecent(state.history, best, step.config.recentBytes)
+  trim(step, role)
   endExhaustedReign(step, role)
 }
 

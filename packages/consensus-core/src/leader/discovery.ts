@@ -1,5 +1,6 @@
 import { ackEpochOf } from '../follower/acknowledgement.ts'
 import type { AckEpoch, Cepoch } from '../messages.ts'
+import { memberOf } from '../quorum.ts'
 import { announceRole, leave } from '../roles.ts'
 import type { Leading } from '../state.ts'
 import type { Step } from '../step.ts'
@@ -105,7 +106,9 @@ export function onAckEpoch(step: Step, from: PeerId, message: AckEpoch): void {
     learner.ackEpoch = message
     if (learner.counted) {
       role.progressAt = step.now.monotonic
-      if (message.current > epochs.current || (message.current === epochs.current && message.last > history.last)) {
+      // A voter without weight is in no quorum: what it knows more was never committed.
+      const weighs = memberOf(step.configuration, from)!.weight > 0
+      if (weighs && (message.current > epochs.current || (message.current === epochs.current && message.last > history.last))) {
         leave(step, `member ${from} knows more than we do`)
         return
       }

@@ -1,6 +1,6 @@
 import type { Learner, Leading } from '../state.ts'
 import type { Step } from '../step.ts'
-import { ZERO } from '../zxid.ts'
+import { maxZxid, ZERO, type Zxid } from '../zxid.ts'
 import type { PeerId } from '../types.ts'
 
 export function newLearner(step: Step, peer: PeerId): Learner {
@@ -12,11 +12,17 @@ export function newLearner(step: Step, peer: PeerId): Learner {
     transfer: 0,
     mode: null,
     keepAbove: ZERO,
+    welcomedAt: ZERO,
     sent: ZERO,
     acked: ZERO,
     round: 0,
     heardAt: step.now.monotonic,
   }
+}
+
+/** Where a learner's window begins: what it is known to have, or was welcomed with. */
+export function windowStart(learner: Learner): Zxid {
+  return maxZxid(learner.acked, learner.welcomedAt)
 }
 
 /** The learner behind a message, if the message came on the connection of that relation. */

@@ -44,6 +44,7 @@ function welcome(step: Step, role: Leading, id: PeerId, learner: Learner): void 
   learner.sent = last
   learner.transfer = 0
   learner.stage = 'welcomed'
+  learner.welcomedAt = last
   // Known: `last` is the tail, the commit point (which recent runs or end points hold), or a point that the learner named itself.
   const checksum = checksumAt(history, last) ?? learner.ackEpoch!.checksum
   step.send(id, { kind: 'NEWLEADER', epoch: role.epoch, last, checksum })
