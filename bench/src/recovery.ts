@@ -1,0 +1,76 @@
+import { readdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { Replica } from '@antiphon/replica'
+import { fileStorage } from '@antiphon/storage-file'
+import { MemoryNetwork } from '@antiphon/transport-memory'
+import { crc32 } from '@antiphon/wire'
+import { inFolder } from './folder.ts'
+import { RECORD_BYTES } from './load.ts'
+import { CountingMachine } from './machine.ts'
+import type { Options } from './options.ts'
+import { type Result, result } from './report.ts'
+import { median } from './rounds.ts'
+
+const ENTRIES = 1_000_000
+const IN_FLIGHT = 4096
+const MEMBERS = { 1: 'a' }
+
+/** A log of 1,000,000 entries of 100 bytes and no snapshot: from `Replica.start` to the moment when all of it is applied. An ensemble of one, so that nobody else is waited for. */
+export function recovery(options: Options): Promise<Result[]> {
+  return inFolder(async (folder) => {
+    const first = await start(folder)
+    await fill(first)
+    await first.close()
+    const ours: number[] = []
+    const reading: number[] = []
+    for (let round = 0; round < options.rounds; round++) {
+      reading.push(await perSecond(() => readAll(folder)))
+      let replica: Awaited<ReturnType<typeof start>> | null = null
+      ours.push(
+        await perSecond(async () => {
+          replica = await start(folder)
+        }),
+      )
+      const { count } = replica!.machines.counting
+      await replica!.close()
+      if (count !== ENTRIES) throw new Error(`${count} of ${ENTRIES} entries were applied`)
+    }
+    return [
+      result('recovery.entries', median(ours), 'entries/s', 'higher', { value: median(reading), against: 'reading the same files and taking their checksum' }),
+    ]
+  })
+}
+
+async function start(folder: string): Promise<Replica<{ counting: CountingMachine }>> {
+  const replica = await Replica.start({
+    id: 1,
+    members: MEMBERS,
+    machines: { counting: new CountingMachine() },
+    storage: fileStorage({ folder }),
+    transport: new MemoryNetwork().transport('a'),
+    snapshotEveryEntries: Number.MAX_SAFE_INTEGER,
+  })
+  await replica.ready({ timeoutMs: 120_000 })
+  return replica
+}
+
+async function fill(replica: Replica<{ counting: CountingMachine }>): Promise<void> {
+  const payload = new Uint8Array(RECORD_BYTES).fill(7)
+  for (let left = ENTRIES; left > 0; left -= IN_FLIGHT) {
+    await Promise.all(Array.from({ length: Math.min(left, IN_FLIGHT) }, () => replica.propose('counting', payload)))
+  }
+}
+
+async function perSecond(body: () => Promise<void>): Promise<number> {
+  const begun = performance.now()
+  await body()
+  return ENTRIES / ((performance.now() - begun) / 1000)
+}
+
+async function readAll(folder: string): Promise<void> {
+  let checksum = 0
+  for (const file of await readdir(folder, { withFileTypes: true, recursive: true })) {
+    if (file.isFile()) checksum = crc32(await readFile(join(file.parentPath, file.name)), checksum)
+  }
+  if (checksum === 0) throw new Error('nothing was read')
+}
