@@ -29,6 +29,8 @@ export interface Finding {
   /** Of the first violation that was printed. */
   readonly seed: number | null
   readonly invariant: string | null
+  /** Over all traces. */
+  readonly hash: string
   readonly exitCode: number | null
   readonly output: string
 }
@@ -129,7 +131,7 @@ function run(script: string, args: readonly string[]): Promise<{ readonly code: 
 function read({ code, output }: { readonly code: number | null; readonly output: string }): Finding {
   const last = output.trimEnd().split('\n').at(-1) ?? ''
   if (!last.startsWith('{')) throw new Error(`the simulator ended with ${code} and told no result:\n${output.slice(-4000)}`)
-  const { seeds, violations } = JSON.parse(last) as { seeds: number; violations: number }
+  const { seeds, violations, hash } = JSON.parse(last) as { seeds: number; violations: number; hash: string }
   const [, seed, invariant] = /^seed (\d+): VIOLATION of ([a-z-]+)/m.exec(output) ?? []
-  return { seeds, violations, seed: seed === undefined ? null : Number(seed), invariant: invariant ?? null, exitCode: code, output }
+  return { seeds, violations, seed: seed === undefined ? null : Number(seed), invariant: invariant ?? null, hash, exitCode: code, output }
 }

@@ -2,12 +2,14 @@ import { availableParallelism } from 'node:os'
 import { isMainThread, parentPort, Worker } from 'node:worker_threads'
 import type { ProfileName } from './profile.ts'
 import { type RunOptions, type RunResult, retrace, runSeed } from './simulation.ts'
+import { hashText } from './trace.ts'
 
 const USAGE = `Runs whole ensembles under faults on virtual time, one run for each seed.
 
   sim --seeds N        how many (default 100)
       --seed S         the first one (default 1)
       --profile NAME   small: three voters, 200 requests; swarm: the seed draws the ensemble too (default)
+      --violations N   stop behind so many failing seeds (default 10)
       --workers N      worker threads; 0: none (default: one for each core)
       --trace          print every line of the first seed's trace, and stop behind it
       --json           end with one line of JSON
@@ -16,14 +18,14 @@ const USAGE = `Runs whole ensembles under faults on virtual time, one run for ea
 const TRACE_LINES = 400
 /** A seed that takes longer hangs. */
 const HANG_MS = 120_000
-/** Failing seeds after which nothing new is learnt. */
-const VIOLATIONS_MAX = 10
 
 interface Arguments {
   readonly seeds: number
   readonly first: number
   readonly profile: ProfileName
   readonly workers: number
+  /** Failing seeds after which nothing new is learnt. */
+  readonly violationsMax: number
   readonly trace: boolean
   readonly json: boolean
 }
@@ -36,13 +38,14 @@ interface Report {
   readonly commits: number
   readonly elections: number
   readonly undecided: number
+  readonly hash: string
   readonly paths: readonly (readonly [string, number])[]
   /** Only of a failing seed. */
   readonly lines: readonly string[]
 }
 
 function parse(args: readonly string[]): Arguments | string {
-  const read = { seeds: 100, first: 1, profile: 'swarm' as ProfileName, workers: availableParallelism(), trace: false, json: false }
+  const read = { seeds: 100, first: 1, profile: 'swarm' as ProfileName, workers: availableParallelism(), violationsMax: 10, trace: false, json: false }
   for (let i = 0; i < args.length; i++) {
     const [name, inline] = args[i]!.split('=', 2) as [string, string | undefined]
     if (name === '--trace') read.trace = true
@@ -52,7 +55,12 @@ function parse(args: readonly string[]): Arguments | string {
       if (profile !== 'small' && profile !== 'swarm') return `--profile is small or swarm, not ${profile}`
       read.profile = profile
     } else {
-      const field = { '--seeds': 'seeds', '--seed': 'first', '--workers': 'workers' }[name] as 'seeds' | 'first' | 'workers' | undefined
+      const field = { '--seeds': 'seeds', '--seed': 'first', '--workers': 'workers', '--violations': 'violationsMax' }[name] as
+        | 'seeds'
+        | 'first'
+        | 'workers'
+        | 'violationsMax'
+        | undefined
       if (field === undefined) return `${name} is unknown`
       const text = inline ?? args[++i] ?? ''
       const value = Number(text)
@@ -73,6 +81,7 @@ async function runOne(options: RunOptions): Promise<Report> {
     commits: result.commits,
     elections: result.elections,
     undecided: result.undecided,
+    hash: result.hash,
     paths: [...result.paths],
     lines: failed?.lines ?? [],
   }
@@ -102,7 +111,7 @@ async function work(): Promise<void> {
 }
 
 /** Deals seeds out one by one; resolves when all are back or too many have failed. */
-function deal({ seeds, first, profile, workers }: Arguments, take: (report: Report) => void): Promise<void> {
+function deal({ seeds, first, profile, workers, violationsMax }: Arguments, take: (report: Report) => void): Promise<void> {
   return new Promise((resolve) => {
     let next = first
     let violations = 0
@@ -121,7 +130,7 @@ function deal({ seeds, first, profile, workers }: Arguments, take: (report: Repo
       }
       const give = (): void => {
         if (hang !== null) clearTimeout(hang)
-        if (next >= first + seeds || violations >= VIOLATIONS_MAX) return end()
+        if (next >= first + seeds || violations >= violationsMax) return end()
         seed = next++
         hang = setTimeout(() => fail('liveness', `the run hangs: no end after ${HANG_MS / 1000} s`), HANG_MS)
         worker.postMessage({ seed, profile } satisfies RunOptions)
@@ -129,8 +138,8 @@ function deal({ seeds, first, profile, workers }: Arguments, take: (report: Repo
       // What a promise that nobody waits for rejects with ends the worker: its seed has failed, a new worker takes the next one.
       const fail = (invariant: string, message: string): void => {
         violations++
-        take({ seed, violation: { invariant, message }, steps: 0, commits: 0, elections: 0, undecided: 0, paths: [], lines: [] })
-        if (next < first + seeds && violations < VIOLATIONS_MAX) start()
+        take({ seed, violation: { invariant, message }, steps: 0, commits: 0, elections: 0, undecided: 0, hash: '', paths: [], lines: [] })
+        if (next < first + seeds && violations < violationsMax) start()
         end()
       }
       worker.on('message', (report: Report) => {
@@ -147,11 +156,13 @@ function deal({ seeds, first, profile, workers }: Arguments, take: (report: Repo
 
 async function main(args: Arguments): Promise<boolean> {
   const began = performance.now()
-  const total = { seeds: 0, steps: 0, commits: 0, elections: 0, violations: 0, seconds: 0 }
+  const total = { seeds: 0, steps: 0, commits: 0, elections: 0, violations: 0, seconds: 0, hash: '' }
+  const hashes = new Map<number, string>()
   const paths = new Map<string, number>()
   let undecided = 0
   const take = (report: Report): void => {
     total.seeds++
+    hashes.set(report.seed, report.hash)
     total.steps += report.steps
     total.commits += report.commits
     total.elections += report.elections
@@ -165,9 +176,14 @@ async function main(args: Arguments): Promise<boolean> {
   }
   if (args.trace) take(await runOne({ seed: args.first, profile: args.profile, say: console.log }))
   else if (args.workers === 0) {
-    for (let seed = args.first; seed < args.first + args.seeds && total.violations < VIOLATIONS_MAX; seed++) take(await runOne({ seed, profile: args.profile }))
+    for (let seed = args.first; seed < args.first + args.seeds && total.violations < args.violationsMax; seed++)
+      take(await runOne({ seed, profile: args.profile }))
   } else await deal(args, take)
   total.seconds = Math.round(performance.now() - began) / 1000
+  // Whoever ran which seed: one hash over all of them, in their order.
+  total.hash = hashText([...hashes].sort(([a], [b]) => a - b).join(' '))
+    .toString(16)
+    .padStart(8, '0')
   const asked = args.trace ? 1 : args.seeds
   console.log(
     `${[...paths]

@@ -1,4 +1,4 @@
-import { AntiphonError } from '@antiphon/ports'
+import { AntiphonError, formatZxid } from '@antiphon/ports'
 import type { Call } from './history.ts'
 import type { KeyedRequest } from './machine.ts'
 import type { Life, Member } from './member.ts'
@@ -165,7 +165,14 @@ export class Clients {
       this.#open--
       life.onDeath.delete(died)
       timeline.cancel(overdue)
-      trace.add(timeline.now, life.member.id, 31, id, call.zxid ?? 0, () => `call ${id} ends: ${call.outcome}${call.zxid === null ? '' : ` at ${call.zxid}`}`)
+      trace.add(
+        timeline.now,
+        life.member.id,
+        31,
+        id,
+        call.zxid ?? 0,
+        () => `call ${id} ends: ${call.outcome}${call.zxid === null ? '' : ` at ${formatZxid(call.zxid)}`}`,
+      )
       done(call.outcome === 'ok')
     }
     const died = (): void => {

@@ -1,5 +1,5 @@
 import type { Core } from '@antiphon/consensus-core'
-import type { AntiphonError, PeerId } from '@antiphon/ports'
+import { type AntiphonError, formatZxid, type PeerId } from '@antiphon/ports'
 import { Replica } from '@antiphon/replica'
 import { VirtualClock } from './clock.ts'
 import type { SimDisk } from './disk.ts'
@@ -68,11 +68,10 @@ export class Member {
     ledger.booted(this.id)
     trace.add(timeline.now, this.id, 20, life.origin, 0, () => `starts, life ${life.origin}`)
     this.#world.running(life)
-    const { observers, voters } = profile
     const members = Object.fromEntries(
-      Array.from({ length: voters + observers }, (_, i) => [
-        i + 1,
-        { address: `member-${i + 1}`, role: i < voters ? ('voter' as const) : ('observer' as const) },
+      this.#world.configuration.members.map(({ id, role, weight, group }) => [
+        id,
+        { address: `member-${id}`, role, ...(role === 'voter' ? { weight, group } : {}) },
       ]),
     )
     Replica.start({
@@ -87,6 +86,7 @@ export class Member {
       originWindow: profile.originWindow,
       queueBytesMax: 65_536,
       tickMs: profile.tickMs,
+      counterMax: profile.counterMax,
       syncLimitTicks: profile.syncLimitTicks,
       initLimitTicks: profile.initLimitTicks,
       backoffTicksMax: 20,
@@ -151,12 +151,19 @@ export class Member {
     const report = (violation: Violation): void => this.#world.report(violation)
     const machine = new KeyedMachine({
       applied: (zxid, time, change: KeyedChange, digest) => {
-        if (life.over) report(new Violation('crash', `a dead process of member ${this.id} applies ${zxid}`))
-        trace.add(timeline.now, this.id, zxid % 0x1_0000_0000, change.id, digest, () => `applies ${change.kind} ${change.key} of request ${change.id}`)
+        if (life.over) report(new Violation('crash', `a dead process of member ${this.id} applies ${formatZxid(zxid)}`))
+        trace.add(
+          timeline.now,
+          this.id,
+          zxid % 0x1_0000_0000,
+          change.id,
+          digest,
+          () => `applies ${formatZxid(zxid)}: ${change.kind} ${change.key} of request ${change.id}`,
+        )
         ledger.applied(this.id, zxid, time, change, digest)
       },
       restored: (zxid, digest) => {
-        trace.add(timeline.now, this.id, 25, zxid, digest, () => `restores a snapshot at ${zxid}`)
+        trace.add(timeline.now, this.id, 25, zxid, digest, () => `restores a snapshot at ${formatZxid(zxid)}`)
         ledger.restored(this.id, zxid, digest)
       },
     })

@@ -36,7 +36,8 @@ export interface FaultPlan {
 
 /** Everything that a seed decides before the run begins. */
 export interface Profile {
-  readonly voters: number
+  /** Each voter's weight and group: ones and zeros for a plain majority. */
+  readonly voters: readonly { readonly weight: number; readonly group: number }[]
   readonly observers: number
   readonly clients: number
   /** Calls that the clients make together. */
@@ -51,6 +52,8 @@ export interface Profile {
   /** Largest filling of a request, bytes. */
   readonly paddingMax: number
   readonly tickMs: number
+  /** The counter at which a reign ends as planned. */
+  readonly counterMax: number
   readonly syncLimitTicks: number
   readonly initLimitTicks: number
   readonly snapshotEveryEntries: number
@@ -89,7 +92,11 @@ const FAULTS: readonly FaultKind[] = [
 /** `small`: three voters, 200 requests, at most 60 virtual seconds. `swarm`: the seed draws the ensemble too. Each seed draws its own selection of faults: one that has few kinds shows other bugs than one that has all. */
 export function drawProfile(name: ProfileName, random: SeededRandom): Profile {
   const small = name === 'small'
-  const voters = small ? 3 : random.pick([1, 3, 3, 3, 5, 5])
+  const voters = drawVoters(
+    small ? 3 : random.pick([1, 3, 3, 3, 4, 5, 5]),
+    small ? 'majority' : random.pick(['majority', 'majority', 'majority', 'weights', 'groups']),
+    random,
+  )
   const observers = small ? 0 : random.pick([0, 0, 0, 1, 2])
   const network = drawNetwork(random)
   const disk: DiskConditions = {
@@ -112,6 +119,7 @@ export function drawProfile(name: ProfileName, random: SeededRandom): Profile {
     keys: random.pick([1, 3, 8]),
     paddingMax: random.pick([0, 0, 100, 2000]),
     tickMs: 100,
+    counterMax: random.pick([25, 0xffff_ffff, 0xffff_ffff, 0xffff_ffff]),
     syncLimitTicks: random.pick([4, 10]),
     initLimitTicks: random.pick([12, 30]),
     snapshotEveryEntries: random.pick([10, 30, 100, 100_000]),
@@ -119,10 +127,10 @@ export function drawProfile(name: ProfileName, random: SeededRandom): Profile {
     originWindow: random.pick([4, 64, 1024]),
     windowBytes: random.pick([8192, 65_536, 1_048_576]),
     recentBytes: random.pick([0, 2048, 65_536]),
-    segmentBytes: random.pick([4096, 16_384]),
+    segmentBytes: random.pick([1024, 2048, 16_384]),
     network,
     disk,
-    skews: Array.from({ length: voters + observers }, () => ({
+    skews: Array.from({ length: voters.length + observers }, () => ({
       rate: skewed ? 1 + random.between(-20, 20) / 1000 : 1,
       wallOffsetMs: skewed ? random.between(-5000, 5000) : 0,
       timerSlackMs,
@@ -130,6 +138,13 @@ export function drawProfile(name: ProfileName, random: SeededRandom): Profile {
     faults: drawFaults(random),
     troubleMsMax: small ? 25_000 : 40_000,
   }
+}
+
+function drawVoters(count: number, quorums: 'majority' | 'weights' | 'groups', random: SeededRandom): Profile['voters'] {
+  return Array.from({ length: count }, (_, i) => ({
+    weight: quorums === 'weights' && i > 0 ? random.between(0, 3) : 1,
+    group: quorums === 'groups' ? i % 3 : 0,
+  }))
 }
 
 function drawNetwork(random: SeededRandom): NetworkConditions {

@@ -1,4 +1,4 @@
-import type { PeerId } from '@antiphon/ports'
+import type { Configuration, PeerId } from '@antiphon/ports'
 import type { Durability } from './durability.ts'
 import type { History } from './history.ts'
 import type { Ledger } from './ledger.ts'
@@ -13,6 +13,7 @@ import type { Violation } from './violation.ts'
 /** What the parts of one simulation share. */
 export interface World {
   readonly profile: Profile
+  readonly configuration: Configuration
   readonly timeline: Timeline
   readonly random: SeededRandom
   readonly trace: Trace

@@ -1,0 +1,53 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { MUSEUM } from './museum.ts'
+import { MutantTree, replaced } from './mutants.ts'
+
+/** Within so many seeds from the first one a bug must be found; a detector that needs more is broken. */
+const SEEDS = 1000
+const PATIENCE_MS = 300_000
+
+let tree: MutantTree
+
+beforeAll(async () => {
+  tree = await MutantTree.build()
+}, PATIENCE_MS)
+
+afterAll(() => tree.dispose())
+
+describe('a bug that shipped elsewhere is found when it is put back', () => {
+  for (const mutant of MUSEUM) {
+    test(
+      `${mutant.bug}: ${mutant.name}, rule ${mutant.rule}`,
+      async () => {
+        const finding = await tree.simulate(mutant, SEEDS, ['--violations', '1'])
+        expect(finding.violations, finding.output.slice(-2000)).toBeGreaterThan(0)
+        expect(finding.exitCode).toBe(1)
+        // The seed alone leads to the same violation again, with its trace.
+        const again = await tree.simulate(mutant, 1, ['--seed', String(finding.seed), '--workers', '0'])
+        expect([again.seed, again.invariant]).toEqual([finding.seed, finding.invariant])
+        expect(again.output).toMatch(/^ +\d+\.\d{3} {2}\d {2}<- \d {2}[A-Z]/m)
+      },
+      PATIENCE_MS,
+    )
+  }
+})
+
+test(
+  'two processes run the same seeds to the same byte, however the seeds are dealt out, and find nothing',
+  async () => {
+    const [one, other] = await Promise.all([tree.simulate(null, 12, ['--workers', '0']), tree.simulate(null, 12, ['--workers', '3'])])
+    expect(one).toMatchObject({ seeds: 12, violations: 0, exitCode: 0 })
+    expect(other).toMatchObject({ seeds: 12, violations: 0, exitCode: 0 })
+    expect(one.hash).toMatch(/^[0-9a-f]{8}$/)
+    expect(one.hash).toBe(other.hash)
+    expect((await tree.simulate(null, 12, ['--seed', '2'])).hash).not.toBe(one.hash)
+  },
+  PATIENCE_MS,
+)
+
+test('a patch whose text is not there, or is there twice, fails', async () => {
+  const patch = { file: 'packages/ports/src/index.ts', text: 'this text stands nowhere', replacement: '' }
+  await expect(tree.simulate({ bug: 0, rule: 0, name: '', patches: [patch] }, 1)).rejects.toThrow('holds the text of a patch 0 times')
+  expect(() => replaced('a.ts', 'one two one', 'one', 'three')).toThrow('2 times')
+  expect(replaced('a.ts', 'one two', 'one', 'three')).toBe('three two')
+})
