@@ -13,12 +13,28 @@ test.each([
   expect(formatAddress({ host, port })).toBe(address)
 })
 
-test.each(['', 'localhost', ':7000', '7000', 'a:b', 'a:-1', 'a:65536', 'a:1.5', '::1:7000', '[::1]', '[10.0.0.1]:1', '[x]:1', 'tcp://a:1', 'a b:1', '-a:1', '256.1.1.1:1', 'a:1 ', 'a..b:1'])(
-  '"%s" is none',
-  (address) => {
-    expect(() => parseAddress(address)).toThrow(expect.objectContaining({ code: 'INVALID_SETTINGS', remedy: expect.stringContaining('host:port') }))
-  },
-)
+test.each([
+  '',
+  'localhost',
+  ':7000',
+  '7000',
+  'a:b',
+  'a:-1',
+  'a:65536',
+  'a:1.5',
+  '::1:7000',
+  '[::1]',
+  '[10.0.0.1]:1',
+  '[x]:1',
+  'tcp://a:1',
+  'a b:1',
+  '-a:1',
+  '256.1.1.1:1',
+  'a:1 ',
+  'a..b:1',
+])('"%s" is none', (address) => {
+  expect(() => parseAddress(address)).toThrow(expect.objectContaining({ code: 'INVALID_SETTINGS', remedy: expect.stringContaining('host:port') }))
+})
 
 test('where to listen can be told in two parts', () => {
   expect(listenAddress({ host: '::', port: 0 })).toEqual({ host: '::', port: 0 })

@@ -1,6 +1,18 @@
 import { FRAME_BYTES_MAX, GREETING_BYTES_MAX } from '@antiphon/ports'
 import { describe, expect, test } from 'vitest'
-import { encodeHello, encodeSignal, FrameReader, HEAD_BYTES, type Hello, HelloReader, PROTOCOL_VERSION, REFUSAL, SEGMENT_BYTES, SIGNAL, writeHead } from './framing.ts'
+import {
+  encodeHello,
+  encodeSignal,
+  FrameReader,
+  HEAD_BYTES,
+  type Hello,
+  HelloReader,
+  PROTOCOL_VERSION,
+  REFUSAL,
+  SEGMENT_BYTES,
+  SIGNAL,
+  writeHead,
+} from './framing.ts'
 import { Outbox } from './outbox.ts'
 
 const UNBOUNDED = [2 ** 30, 2 ** 30, 2 ** 30]
@@ -197,7 +209,14 @@ describe('writing', () => {
 })
 
 describe('the hello', () => {
-  const hello: Hello = { version: PROTOCOL_VERSION, from: 3, to: 255, refusal: REFUSAL.none, incarnation: '00112233aabbccdd', greeting: pattern(GREETING_BYTES_MAX, 1) }
+  const hello: Hello = {
+    version: PROTOCOL_VERSION,
+    from: 3,
+    to: 255,
+    refusal: REFUSAL.none,
+    incarnation: '00112233aabbccdd',
+    greeting: pattern(GREETING_BYTES_MAX, 1),
+  }
 
   test('arrives whole, cut at every byte boundary, and takes nothing of what follows', () => {
     const bytes = Buffer.concat([encodeHello(hello), Buffer.from('rest')])
