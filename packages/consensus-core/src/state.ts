@@ -155,6 +155,8 @@ export interface Learner {
   keepAbove: Zxid
   /** NEWLEADER's last ZXID; 0 before. */
   welcomedAt: Zxid
+  /** What had been sent when ACK-LD came: until it is acknowledged, the learner is still catching up. */
+  catchingUpTo: Zxid
   /** Last entry sent, or covered by a transfer. */
   sent: Zxid
   /** Cumulative; `acked <= sent`. */

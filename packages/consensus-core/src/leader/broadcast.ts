@@ -62,9 +62,9 @@ function trim(step: Step, role: Leading): void {
 }
 
 function sendRun(step: Step, role: Leading, id: PeerId, learner: Learner, run: Run): void {
-  // Rule 17, first form: who does not keep up loses its connection, and comes back by discovery and synchronisation. Who is still storing what it was welcomed with gets
-  // a wider window.
-  const windowBytes = step.config.windowBytes * (learner.stage === 'active' ? 1 : 4)
+  // Rule 17, first form: who does not keep up loses its connection, and comes back by discovery and synchronisation. Who is still storing what it was welcomed with,
+  // or what came meanwhile, gets a wider window.
+  const windowBytes = step.config.windowBytes * (learner.stage === 'active' && learner.acked >= learner.catchingUpTo ? 1 : 4)
   if (bytesAbove(step.state.history, windowStart(learner)) > windowBytes + run.bytes.length) {
     dropLearner(step, role, id, 'its window is full')
     return

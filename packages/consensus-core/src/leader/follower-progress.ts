@@ -13,6 +13,7 @@ export function newLearner(step: Step, peer: PeerId): Learner {
     mode: null,
     keepAbove: ZERO,
     welcomedAt: ZERO,
+    catchingUpTo: ZERO,
     sent: ZERO,
     acked: ZERO,
     round: 0,

@@ -104,6 +104,7 @@ export function onAckLeader(step: Step, from: PeerId, message: AckLeader): void 
     const learner = learnerOf(step, role, from)
     if (learner === null || learner.stage !== 'welcomed' || message.last > learner.sent) return
     learner.stage = 'active'
+    learner.catchingUpTo = learner.sent
     learner.acked = maxZxid(learner.acked, message.last)
     if (learner.counted) {
       role.heard.set(from, step.now.monotonic)
