@@ -176,7 +176,8 @@ export class Applier {
     } catch (error) {
       this.#reading = false
       if (generation !== this.#generation) this.#host.wake()
-      else if (!this.#stopped) this.#fail(error instanceof AntiphonError ? error : diverged(`committed entries can not be read back: ${messageOf(error)}`, {}, error))
+      else if (!this.#stopped)
+        this.#fail(error instanceof AntiphonError ? error : diverged(`committed entries can not be read back: ${messageOf(error)}`, {}, error))
     }
   }
 
@@ -222,7 +223,9 @@ export class Applier {
         if (row === null || row.origin !== origin) row = this.table.get(origin) ?? null
         sequence = entrySequence(bytes, at)
         if (row === null || row.last + 1 !== sequence) {
-          this.#fail(diverged(`the entry at ${formatZxid(entryZxid(bytes, at))} is number ${sequence} of an origin whose last is ${row?.last ?? 'unknown'}`, { origin }))
+          this.#fail(
+            diverged(`the entry at ${formatZxid(entryZxid(bytes, at))} is number ${sequence} of an origin whose last is ${row?.last ?? 'unknown'}`, { origin }),
+          )
           return
         }
         row.last = sequence

@@ -64,4 +64,3 @@ export class MachineBatch implements CommittedBatch {
     this.#sequences = sequences
   }
 }
-

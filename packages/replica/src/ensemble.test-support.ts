@@ -1,4 +1,4 @@
-import { AntiphonError, type CommittedBatch, type LogStore, type PrimaryContext, type StateMachine, type Zxid, ZERO } from '@antiphon/ports'
+import { AntiphonError, type CommittedBatch, type LogStore, type PrimaryContext, type StateMachine, ZERO, type Zxid } from '@antiphon/ports'
 import { memoryStorage } from '@antiphon/storage-memory'
 import { MemoryNetwork, type MemoryNetworkOptions } from '@antiphon/transport-memory'
 import { Replica } from './replica.ts'
@@ -56,7 +56,8 @@ export class ListMachine implements StateMachine<Append, number> {
   prepare(bytes: Uint8Array, context: PrimaryContext): Uint8Array {
     const { text, expected, padding } = this.decodeRequest(bytes)
     const place = this.items.length + this.#speculated
-    if (expected !== undefined && expected !== place) throw new AntiphonError('REFUSED', `the list has ${place} items`, { remedy: 'Look again.', refusal: 'OTHER_LENGTH' })
+    if (expected !== undefined && expected !== place)
+      throw new AntiphonError('REFUSED', `the list has ${place} items`, { remedy: 'Look again.', refusal: 'OTHER_LENGTH' })
     if (text.includes('!refuse')) throw Object.assign(new Error('not that'), { code: 'NOT_THAT' })
     if (text.includes('!tick')) this.#wanted.push(`${text.replace('!tick', '')} by tick`)
     this.#speculated++

@@ -34,7 +34,11 @@ export function timedOut(outcome: Outcome, what: string): AntiphonError {
 }
 
 export function aborted(outcome: Outcome, what: string, cause: unknown): AntiphonError {
-  return new AntiphonError('ABORTED', `${what} was given up by its signal`, { outcome, cause, remedy: outcome === 'unknown' ? UNKNOWN_REMEDY : 'Nothing was done.' })
+  return new AntiphonError('ABORTED', `${what} was given up by its signal`, {
+    outcome,
+    cause,
+    remedy: outcome === 'unknown' ? UNKNOWN_REMEDY : 'Nothing was done.',
+  })
 }
 
 export function closed(outcome: Outcome, cause: AntiphonError | null): AntiphonError {
@@ -65,10 +69,15 @@ export function invalidSettings(message: string, remedy: string): AntiphonError 
 /** What must never happen to a replica: it stops, and nothing more is said in its name. */
 export function diverged(message: string, details: Readonly<Record<string, unknown>>, cause?: unknown): AntiphonError {
   return new AntiphonError('DIVERGED', message, {
-    remedy: 'Stop using this replica. Correct the state machine or report the bug, then restart it; if it happens again, wipe this member and let it be readmitted.',
+    remedy:
+      'Stop using this replica. Correct the state machine or report the bug, then restart it; if it happens again, wipe this member and let it be readmitted.',
     details,
     ...(cause === undefined ? {} : { cause }),
   })
+}
+
+export function machineThrew(name: string, where: string, thrown: unknown): AntiphonError {
+  return diverged(`the machine \`${name}\` threw in ${where}: ${messageOf(thrown)}`, { machine: name }, thrown)
 }
 
 export function messageOf(error: unknown): string {

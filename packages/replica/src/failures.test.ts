@@ -38,7 +38,11 @@ test('what a refusal was computed against is what stands before it in the order'
   const three = ensemble(3)
   await three.startAll()
   const follower = three.follower()
-  const [a, b, c] = [follower.propose('list', { text: 'a', expected: 0 }), failure(follower.propose('list', { text: 'b', expected: 0 })), follower.propose('list', { text: 'c', expected: 1 })]
+  const [a, b, c] = [
+    follower.propose('list', { text: 'a', expected: 0 }),
+    failure(follower.propose('list', { text: 'b', expected: 0 })),
+    follower.propose('list', { text: 'c', expected: 1 }),
+  ]
   expect(await a).toBe(0)
   expect(await b).toMatchObject({ code: 'REFUSED', refusal: 'OTHER_LENGTH', message: 'the list has 1 items' })
   expect(await c).toBe(1)
@@ -75,7 +79,10 @@ test('a full queue rejects with OVERLOADED, or waits for room in turn', async ()
   expect(await failure(replica!.propose('list', { text: 'x'.repeat(500) }))).toMatchObject({ code: 'OVERLOADED', outcome: 'rejected' })
   const patient = [1, 2, 3].map((i) => replica!.propose('list', { text: `patient ${i} ${'x'.repeat(900)}` }, { whenFull: 'wait' }))
   expect(replica!.status().proposals.parked).toBe(3)
-  expect(await failure(replica!.propose('list', { text: 'y'.repeat(900) }, { whenFull: 'wait', signal: AbortSignal.abort() }))).toMatchObject({ code: 'ABORTED', outcome: 'rejected' })
+  expect(await failure(replica!.propose('list', { text: 'y'.repeat(900) }, { whenFull: 'wait', signal: AbortSignal.abort() }))).toMatchObject({
+    code: 'ABORTED',
+    outcome: 'rejected',
+  })
   const places = await Promise.all([...taken, ...patient])
   expect(places).toEqual(places.map((_, i) => i))
   expect(replica!.status().proposals).toEqual({ underWay: 0, waiting: 0, parked: 0, bytes: 0 })
@@ -382,7 +389,16 @@ test('a frame that is none ends the connection and is told of, and the ensemble 
   let ups = 0
   let downs = 0
   const garbage = (): void => void rogue.send(1 as never, [new Uint8Array(40).fill(9)], 'control')
-  await rogue.start(2 as never, greeting, { up: () => (setImmediate(garbage), ups++, true), frame: () => {}, drain: () => {}, down: () => downs++, trouble: () => {} })
+  await rogue.start(2 as never, greeting, {
+    up: () => {
+      setImmediate(garbage)
+      return ++ups > 0
+    },
+    frame: () => {},
+    drain: () => {},
+    down: () => downs++,
+    trouble: () => {},
+  })
   rogue.setPeers(new Map([[1 as never, 'a']]))
   await until(() => ups > 1 && downs > 0)
   expect(troubles[0]).toMatchObject({ code: 'CORRUPT' })

@@ -1,5 +1,5 @@
 import type { PeerId } from '@antiphon/consensus-core'
-import { randomId, type Random, type StoreId, ZERO, type Zxid } from '@antiphon/ports'
+import { type Random, randomId, type StoreId, ZERO, type Zxid } from '@antiphon/ports'
 import type { Links } from './links.ts'
 import type { OriginTable, Registration } from './origins.ts'
 import type { Proposals } from './proposals.ts'

@@ -1,6 +1,6 @@
 import type { AntiphonError, Millis, ProposeOptions } from '@antiphon/ports'
 import { aborted, closed, overloaded, requestTooLarge, resultLost, timedOut } from './errors.ts'
-import { type Slot, SLOT_BYTES, Slots } from './slots.ts'
+import { SLOT_BYTES, type Slot, Slots } from './slots.ts'
 
 export interface ProposalLimits {
   readonly requestBytesMax: number

@@ -1,13 +1,4 @@
-import {
-  ENTRY_OVERHEAD_BYTES,
-  KIND_CHANGE,
-  KIND_REFUSAL,
-  type PeerId,
-  type Primary,
-  type Run,
-  RunBuilder,
-  SHELL_MACHINE,
-} from '@antiphon/consensus-core'
+import { ENTRY_OVERHEAD_BYTES, KIND_CHANGE, KIND_REFUSAL, type PeerId, type Primary, type Run, RunBuilder, SHELL_MACHINE } from '@antiphon/consensus-core'
 import { type AntiphonError, invalidArgument, type Millis, type PrimaryContext, type Random, ZERO, type Zxid } from '@antiphon/ports'
 import { messageOf } from './errors.ts'
 import type { Forwarding } from './forwarding.ts'
@@ -101,7 +92,12 @@ export class Reign {
       try {
         for (const request of machine.tick(this.#context)) this.#own.push({ machine: index + 1, payload: machine.encodeRequest(request) })
       } catch (thrown) {
-        this.#host.trouble(invalidArgument(`the machine \`${name}\` threw in tick: ${messageOf(thrown)}`, 'Correct the state machine; what it asked for in this tick is left out.'))
+        this.#host.trouble(
+          invalidArgument(
+            `the machine \`${name}\` threw in tick: ${messageOf(thrown)}`,
+            'Correct the state machine; what it asked for in this tick is left out.',
+          ),
+        )
       }
     })
   }

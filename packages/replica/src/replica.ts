@@ -1,5 +1,17 @@
 import type { RoleName } from '@antiphon/consensus-core'
-import { AntiphonError, corrupt, type EnsembleId, type PeerId, type Proposer, type ProposeOptions, randomId, type ReadLevel, type StoredState, type StoreId, type Zxid } from '@antiphon/ports'
+import {
+  AntiphonError,
+  corrupt,
+  type EnsembleId,
+  type PeerId,
+  type ProposeOptions,
+  type Proposer,
+  type ReadLevel,
+  randomId,
+  type StoredState,
+  type StoreId,
+  type Zxid,
+} from '@antiphon/ports'
 import { TypedEmitter } from 'tiny-typed-emitter'
 import { aborted, invalidSettings, messageOf, notReady } from './errors.ts'
 import { Announcer, type ReplicaEvents } from './events.ts'
@@ -69,7 +81,8 @@ export class Replica<M extends Machines = Machines> extends TypedEmitter<Replica
   static async start<M extends Machines>(settings: ReplicaSettings<M>): Promise<Replica<M>> {
     const resolved = resolveSettings(settings)
     for (const { name, machine } of resolved.machines) {
-      if (attached.has(machine)) throw invalidSettings(`the machine \`${name}\` runs in a replica, or did so`, 'Make a new machine for each start of a replica.')
+      if (attached.has(machine))
+        throw invalidSettings(`the machine \`${name}\` runs in a replica, or did so`, 'Make a new machine for each start of a replica.')
     }
     const { storage, transport } = settings
     const clock = settings.clock ?? systemClock({ keepAlive: settings.keepAlive ?? true })
@@ -79,8 +92,13 @@ export class Replica<M extends Machines = Machines> extends TypedEmitter<Replica
       const restored = await recover(settings, resolved, stored, new Slicer(clock, resolved.sliceMs))
       const config = { ...resolved.core, freshEnsembleId: randomId(random), seed: random.uint32() }
       const meters = settings.metrics === undefined ? null : metersOf(settings.metrics)
-      const replica = new Replica<M>(settings, resolved, stored, (announcer) => new Shell({ resolved, config, stored, restored, store: storage, transport, clock, random, announcer, meters }))
-      await transport.start(resolved.self, replica.#shell.greeting, replica.#shell)
+      const replica = new Replica<M>(
+        settings,
+        resolved,
+        stored,
+        (announcer) => new Shell({ resolved, config, stored, restored, store: storage, transport, clock, random, announcer, meters }),
+      )
+      await transport.start(resolved.self, replica.#shell.greeting, replica.#shell.gate)
       transport.setPeers(new Map([...resolved.addresses].filter(([peer]) => peer !== resolved.self)))
       replica.#attach()
       replica.#shell.start()
@@ -134,7 +152,8 @@ export class Replica<M extends Machines = Machines> extends TypedEmitter<Replica
    */
   read(level: ReadLevel = 'local', options: WaitOptions = {}): Promise<void> {
     if (level === 'linearizable') return this.#shell.reads.read(options)
-    if (level !== 'local') return Promise.reject(new AntiphonError('INVALID_ARGUMENT', `there is no read level ${String(level)}`, { remedy: 'Read `local` or `linearizable`.' }))
+    if (level !== 'local')
+      return Promise.reject(new AntiphonError('INVALID_ARGUMENT', `there is no read level ${String(level)}`, { remedy: 'Read `local` or `linearizable`.' }))
     return options.signal?.aborted === true ? Promise.reject(aborted('rejected', 'the read', options.signal.reason)) : Promise.resolve()
   }
 
@@ -142,7 +161,9 @@ export class Replica<M extends Machines = Machines> extends TypedEmitter<Replica
   status(): ReplicaStatus {
     const view = this.#shell.core.view()
     const { proposals } = this.#shell
-    const machines = this.#resolved.machines.map(({ name, machine }) => [name, { version: machine.version, digest: machine.digest?.().toString(16) ?? null }] as const)
+    const machines = this.#resolved.machines.map(
+      ({ name, machine }) => [name, { version: machine.version, digest: machine.digest?.().toString(16) ?? null }] as const,
+    )
     return {
       id: this.id,
       role: view.role,
@@ -216,7 +237,10 @@ async function quietly(close: () => Promise<void>): Promise<void> {
 }
 
 function unencodable(thrown: unknown): AntiphonError {
-  return new AntiphonError('INVALID_ARGUMENT', `the request can not be encoded: ${messageOf(thrown)}`, { remedy: 'Correct the request; nothing was done.', cause: thrown })
+  return new AntiphonError('INVALID_ARGUMENT', `the request can not be encoded: ${messageOf(thrown)}`, {
+    remedy: 'Correct the request; nothing was done.',
+    cause: thrown,
+  })
 }
 
 function unknownMachine(name: string, names: readonly string[]): AntiphonError {

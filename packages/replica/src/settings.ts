@@ -1,5 +1,5 @@
 import { CORE_DEFAULTS, type Configuration, type CoreConfig, ENTRY_OVERHEAD_BYTES, type PeerId, validateConfig, ZERO } from '@antiphon/consensus-core'
-import type { Address, Clock, LogStore, Logger, Metrics, Random, StateMachine, Transport } from '@antiphon/ports'
+import type { Address, Clock, Logger, LogStore, Metrics, Random, StateMachine, Transport } from '@antiphon/ports'
 import { invalidSettings } from './errors.ts'
 
 // biome-ignore lint/suspicious/noExplicitAny: a machine is contravariant in its requests; only `any` accepts them all.
@@ -109,15 +109,22 @@ const OWN_NUMBERS = ['requestBytesMax', 'originWindow', 'snapshotEveryEntries', 
 
 /** @throws AntiphonError INVALID_SETTINGS */
 export function resolveSettings(settings: ReplicaSettings): Resolved {
-  if (typeof settings !== 'object' || settings === null) throw invalidSettings('the settings are not an object', 'Pass { id, members, machines, storage, transport }.')
+  if (typeof settings !== 'object' || settings === null)
+    throw invalidSettings('the settings are not an object', 'Pass { id, members, machines, storage, transport }.')
   expectPorts(settings)
   const { initial, addresses } = readMembers(settings.members)
   const machines = readMachines(settings.machines)
   const own = readNumbers(settings, OWN_NUMBERS, REPLICA_DEFAULTS)
   const limits = readNumbers(settings, CORE_NUMBERS, CORE_DEFAULTS)
-  if (own.requestBytesMax > REQUEST_BYTES_LIMIT) throw invalidSettings(`requestBytesMax is above ${REQUEST_BYTES_LIMIT}`, 'Lower `requestBytesMax`; large values belong elsewhere, with a reference to them in the state.')
-  if (own.requestBytesMax + ENTRY_OVERHEAD_BYTES > limits.windowBytes) throw invalidSettings('a change of requestBytesMax does not fit into windowBytes', 'Raise `windowBytes`, or lower `requestBytesMax`.')
-  if (own.requestBytesMax > own.queueBytesMax) throw invalidSettings('a request of requestBytesMax does not fit into queueBytesMax', 'Raise `queueBytesMax`, or lower `requestBytesMax`.')
+  if (own.requestBytesMax > REQUEST_BYTES_LIMIT)
+    throw invalidSettings(
+      `requestBytesMax is above ${REQUEST_BYTES_LIMIT}`,
+      'Lower `requestBytesMax`; large values belong elsewhere, with a reference to them in the state.',
+    )
+  if (own.requestBytesMax + ENTRY_OVERHEAD_BYTES > limits.windowBytes)
+    throw invalidSettings('a change of requestBytesMax does not fit into windowBytes', 'Raise `windowBytes`, or lower `requestBytesMax`.')
+  if (own.requestBytesMax > own.queueBytesMax)
+    throw invalidSettings('a request of requestBytesMax does not fit into queueBytesMax', 'Raise `queueBytesMax`, or lower `requestBytesMax`.')
   const fingerprint = fingerprintOf(initial, machines, own.requestBytesMax, own.originWindow)
   const self = settings.id as PeerId
   const core = { ...CORE_DEFAULTS, ...limits, self, initial, settings: fingerprint }
@@ -139,12 +146,14 @@ function expectPorts(settings: ReplicaSettings): void {
 }
 
 function readMembers(members: ReplicaSettings['members']): { initial: Configuration; addresses: Map<PeerId, Address> } {
-  if (typeof members !== 'object' || members === null) throw invalidSettings('`members` is missing', 'List every member: { 1: "host:port", 2: "host:port", 3: "host:port" }.')
+  if (typeof members !== 'object' || members === null)
+    throw invalidSettings('`members` is missing', 'List every member: { 1: "host:port", 2: "host:port", 3: "host:port" }.')
   const addresses = new Map<PeerId, Address>()
   const read = Object.entries(members).map(([key, member]) => {
     const id = Number(key) as PeerId
     const { address, role = 'voter', weight = role === 'voter' ? 1 : 0, group = 0 } = typeof member === 'string' ? { address: member } : (member ?? {})
-    if (typeof address !== 'string' || address === '') throw invalidSettings(`member ${key} has no address`, 'Give each member an address that the transport can dial.')
+    if (typeof address !== 'string' || address === '')
+      throw invalidSettings(`member ${key} has no address`, 'Give each member an address that the transport can dial.')
     if (role !== 'voter' && role !== 'observer') throw invalidSettings(`member ${key} has the role ${String(role)}`, 'A member is a `voter` or an `observer`.')
     addresses.set(id, address)
     return { id, role, weight, group, storeId: null } as const
@@ -159,13 +168,17 @@ function readMachines(machines: Machines): NamedMachine[] {
   if (named.length > MACHINES_MAX) throw invalidSettings(`${named.length} state machines are above ${MACHINES_MAX}`, 'Put several concerns into one machine.')
   for (const { name, machine } of named) {
     // Names that look like integers would be reordered by the language, and the order is agreed.
-    if (!/^[A-Za-z][A-Za-z0-9_.-]{0,63}$/.test(name)) throw invalidSettings(`\`${name}\` is no name for a machine`, 'Names begin with a letter; letters, digits, `_`, `.` and `-` follow; at most 64.')
-    const missing = ['encodeRequest', 'apply', 'snapshot', 'restore'].filter((method) => typeof (machine as unknown as Record<string, unknown> | null)?.[method] !== 'function')
+    if (!/^[A-Za-z][A-Za-z0-9_.-]{0,63}$/.test(name))
+      throw invalidSettings(`\`${name}\` is no name for a machine`, 'Names begin with a letter; letters, digits, `_`, `.` and `-` follow; at most 64.')
+    const missing = ['encodeRequest', 'apply', 'snapshot', 'restore'].filter(
+      (method) => typeof (machine as unknown as Record<string, unknown> | null)?.[method] !== 'function',
+    )
     if (missing.length > 0) throw invalidSettings(`the machine \`${name}\` lacks ${missing.join(', ')}`, 'Pass a StateMachine.')
     if (typeof machine.name !== 'string' || machine.name === '' || !Number.isSafeInteger(machine.version)) {
       throw invalidSettings(`the machine \`${name}\` lacks a name or an integer version`, 'Give the machine a `name` and a `version`.')
     }
-    if (named.some((other) => other.name !== name && other.machine === machine)) throw invalidSettings(`the machine \`${name}\` is listed twice`, 'Make one machine for each name.')
+    if (named.some((other) => other.name !== name && other.machine === machine))
+      throw invalidSettings(`the machine \`${name}\` is listed twice`, 'Make one machine for each name.')
   }
   return named
 }
@@ -175,7 +188,8 @@ function readNumbers<Name extends string>(settings: ReplicaSettings, names: read
   for (const name of names) {
     const value: unknown = (settings as unknown as Record<string, unknown>)[name] ?? defaults[name]
     const least = name === 'finalizeWaitTicks' || name === 'recentBytes' ? 0 : 1
-    if (!Number.isSafeInteger(value) || (value as number) < least) throw invalidSettings(`${name} must be an integer, ${least} or more, not ${String(value)}`, `Correct \`${name}\`, or leave it out for ${defaults[name]}.`)
+    if (!Number.isSafeInteger(value) || (value as number) < least)
+      throw invalidSettings(`${name} must be an integer, ${least} or more, not ${String(value)}`, `Correct \`${name}\`, or leave it out for ${defaults[name]}.`)
     read[name] = value as number
   }
   return read

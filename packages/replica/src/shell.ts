@@ -1,18 +1,20 @@
-import { Core, type CoreConfig, type Effects, type Input, isShellMessage, type Lane, type Message, type Now, type PeerId, type Pong, type Requests, type Role, type StoredState, type Write } from '@antiphon/consensus-core'
-import { AntiphonError, type Cancel, type Clock, corrupt, type LogStore, type Millis, type Random, type Transport, type TransportHandler } from '@antiphon/ports'
-import { decodeGreeting, decodeMessage, encodeGreeting, negotiate, PROTOCOL_VERSIONS } from '@antiphon/wire'
+import { Core, type CoreConfig, type Effects, type Input, type Now, type PeerId, type Role, type StoredState, type Write } from '@antiphon/consensus-core'
+import { AntiphonError, type Cancel, type Clock, corrupt, type LogStore, type Millis, type Random, type Transport } from '@antiphon/ports'
+import { encodeGreeting, PROTOCOL_VERSIONS } from '@antiphon/wire'
 import { Applier } from './applier.ts'
-import { diverged, messageOf } from './errors.ts'
+import { diverged, machineThrew, messageOf } from './errors.ts'
 import type { Announcer } from './events.ts'
 import { Forwarding } from './forwarding.ts'
+import { Gate, type GateHost } from './gate.ts'
 import { Inbox } from './inbox.ts'
 import { Links } from './links.ts'
 import type { Meters } from './meters.ts'
+import { Notes } from './notes.ts'
 import { Proposals } from './proposals.ts'
 import { Reads } from './reads.ts'
 import { Reign } from './reign.ts'
 import { SendingTransfers } from './sending.ts'
-import type { AnyMachine, Resolved } from './settings.ts'
+import type { Resolved } from './settings.ts'
 import { type Restored, restoreNewest, Slicer, Snapshots } from './snapshots.ts'
 import { StagingTransfers } from './staging.ts'
 
@@ -33,17 +35,19 @@ export interface ShellParts {
  * Carries out what the core decides, and tells it what came of it. Everything enters here, one turn at a time: frames, connections, finished writes, ticks, and what the
  * callers of this turn asked for. Each turn ends in `#endTurn`, where committed entries are applied and the next batch is arranged.
  */
-export class Shell implements TransportHandler {
+export class Shell {
   readonly proposals: Proposals
   readonly reads: Reads
   readonly applier: Applier
   readonly core: Core
   readonly links: Links
+  readonly gate: Gate
   fault: AntiphonError | null = null
   readonly #parts: ShellParts
   readonly #self: PeerId
   readonly #forwarding: Forwarding
   readonly #snapshots: Snapshots
+  readonly #notes: Notes
   readonly #sending: SendingTransfers
   readonly #staging: StagingTransfers
   readonly #background = new Set<Promise<void>>()
@@ -97,8 +101,20 @@ export class Shell implements TransportHandler {
       compacted: (snapshot, start) => this.#enter({ kind: 'compacted', snapshot, start }),
       trouble,
     })
-    this.#sending = new SendingTransfers({ store, links: this.links, transferred: (transfer, upTo, ok) => this.#enter({ kind: 'transferred', transfer, upTo, ok }), trouble })
-    this.#staging = new StagingTransfers({ store, links: this.links, staged: (transfer, generation, ok) => this.#enter({ kind: 'staged', transfer, generation, ok }), trouble })
+    this.#sending = new SendingTransfers({
+      store,
+      links: this.links,
+      transferred: (transfer, upTo, ok) => this.#enter({ kind: 'transferred', transfer, upTo, ok }),
+      trouble,
+    })
+    this.#staging = new StagingTransfers({
+      store,
+      links: this.links,
+      staged: (transfer, generation, ok) => this.#enter({ kind: 'staged', transfer, generation, ok }),
+      trouble,
+    })
+    this.#notes = new Notes(resolved.machines, trouble)
+    this.gate = new Gate(this.#gateHost())
   }
 
   get greeting(): Uint8Array {
@@ -107,6 +123,42 @@ export class Shell implements TransportHandler {
 
   get isStopped(): boolean {
     return this.#closing !== null
+  }
+
+  #gateHost(): GateHost {
+    const shell = this
+    const { resolved, stored } = this.#parts
+    return {
+      resolved,
+      storeId: stored.storeId,
+      core: this.core,
+      links: this.links,
+      forwarding: this.#forwarding,
+      sending: this.#sending,
+      staging: this.#staging,
+      get isStopped() {
+        return shell.isStopped
+      },
+      get inbox() {
+        return shell.#inbox
+      },
+      connected: (peer, connection, storeId) => {
+        this.links.up(peer, connection, storeId)
+        this.#enter({ kind: 'connection', peer, connection, up: true, storeId })
+      },
+      disconnected: (peer, connection) => {
+        this.#forget(peer, connection)
+        this.#enter({ kind: 'connection', peer, connection, up: false, storeId: null })
+      },
+      received: (from, connection, message) => {
+        this.#step({ kind: 'message', from, connection, message })
+        if (message.kind === 'PONG' && this.#reign !== null) this.#notes.hear(from, message.notes)
+      },
+      scheduleFlush: () => this.#scheduleFlush(),
+      giveUp: (peer, connection) => this.#giveUp(peer, connection),
+      trouble: (error, peer) => this.#trouble(error, peer),
+      endTurn: () => this.#endTurn(),
+    }
   }
 
   /** Time begins. */
@@ -138,133 +190,6 @@ export class Shell implements TransportHandler {
     return this.#closing
   }
 
-  // What the transport tells.
-
-  up(peer: PeerId, connection: number, greeting: Uint8Array): boolean {
-    if (this.isStopped) return false
-    try {
-      const told = decodeGreeting(greeting)
-      negotiate(PROTOCOL_VERSIONS, told.versions)
-      this.#expectMember(peer, told.peer, told.storeId)
-      this.links.up(peer, connection, told.storeId)
-      this.#enter({ kind: 'connection', peer, connection, up: true, storeId: told.storeId })
-      return true
-    } catch (error) {
-      this.#trouble(error, peer)
-      this.#endTurn()
-      return false
-    }
-  }
-
-  down(peer: PeerId, connection: number, _reason: string): void {
-    this.#forget(peer, connection)
-    this.#enter({ kind: 'connection', peer, connection, up: false, storeId: null })
-  }
-
-  drain(peer: PeerId, connection: number): void {
-    this.links.drain(peer, connection)
-    this.#sending.onDrain(peer, connection)
-    this.#scheduleFlush()
-  }
-
-  trouble(error: AntiphonError, peer: PeerId | null): void {
-    this.#trouble(error, peer)
-    this.#endTurn()
-  }
-
-  frame(peer: PeerId, connection: number, _lane: Lane, bytes: Uint8Array): void {
-    if (this.isStopped || !this.links.isLive(peer, connection)) return
-    try {
-      const message = decodeMessage(bytes)
-      this.#step({ kind: 'message', from: peer, connection, message })
-      if (isShellMessage(message.kind)) this.#takeShellMessage(peer, connection, message)
-      else if (message.kind === 'PONG') this.#hear(peer, message)
-    } catch (error) {
-      // Nothing of the message was believed; what the lane had behind it is not heard either.
-      this.#trouble(error, peer)
-      this.#giveUp(peer, connection)
-    }
-    this.#endTurn()
-  }
-
-  #expectMember(peer: PeerId, told: PeerId, storeId: string): void {
-    if (told !== peer || !this.#parts.resolved.addresses.has(peer) || peer === this.#self) {
-      throw new AntiphonError('UNKNOWN_PEER', `the peer that connected as ${peer} says that it is ${told}`, { remedy: 'Give each member its own id and address, the same in the settings of all.' })
-    }
-    if (storeId === this.#parts.stored.storeId) {
-      throw new AntiphonError('FOLDER_FOREIGN', `member ${peer} runs on a copy of our own store`, { remedy: 'Wipe the copy and let the member be readmitted.' })
-    }
-  }
-
-  // What the shells say to each other.
-
-  /** Of a peer that has told our ensemble's id. @throws AntiphonError when it makes no sense. */
-  #takeShellMessage(from: PeerId, connection: number, message: Message): void {
-    if (this.core.state.peers.get(from)?.identified !== true) return
-    switch (message.kind) {
-      case 'CHUNK':
-        return this.#staging.onChunk(from, connection, message)
-      case 'STORED':
-        return this.#sending.onStored(from, connection, message.transfer, message.chunks)
-      case 'REGISTER':
-        if (message.storeId !== this.links.storeId(from)) throw nonsense('registers a store that is not its own')
-        this.#inbox?.register(message)
-        return this.#scheduleFlush()
-      case 'REQUESTS':
-        this.#expectSensible(message)
-        this.#inbox?.enqueue(from, connection, message)
-        return this.#scheduleFlush()
-      case 'RESEND':
-        if (this.#isLeader(from, connection)) this.#forwarding.onResend(message.origin, message.next)
-        return this.#scheduleFlush()
-      case 'RETIRED':
-        if (this.#isLeader(from, connection)) this.#forwarding.onRetired(message.origin)
-        return this.#scheduleFlush()
-    }
-  }
-
-  #expectSensible(message: Requests): void {
-    const { machines, requestBytesMax } = this.#parts.resolved
-    for (const { machine, payload } of message.requests) {
-      if (machine < 1 || machine > machines.length) throw nonsense(`asks machine ${machine}, of ${machines.length}`)
-      if (payload.length > requestBytesMax) throw nonsense(`sends a request of ${payload.length} bytes, above ${requestBytesMax}`)
-    }
-  }
-
-  #isLeader(peer: PeerId, connection: number): boolean {
-    const leader = this.core.leader()
-    return leader !== null && leader.peer === peer && leader.connection === connection
-  }
-
-  /** Words that rode on a heartbeat. */
-  #hear(from: PeerId, { notes }: Pong): void {
-    if (this.#reign === null) return
-    for (const { machine, note } of notes) this.#callMachine('heard', machine, (named) => named.heard?.(from, note))
-  }
-
-  /** What this replica's machines have to say to the leader's. */
-  #notes(): Pong['notes'] {
-    const notes: { machine: number; note: Uint8Array }[] = []
-    for (let number = 1; number <= this.#parts.resolved.machines.length; number++) {
-      this.#callMachine('note', number, (machine) => {
-        const note = machine.note?.() ?? null
-        if (note !== null) notes.push({ machine: number, note })
-      })
-    }
-    return notes
-  }
-
-  /** Notes may be lost, so a machine that throws here loses its own, and nothing else. */
-  #callMachine(what: string, number: number, call: (machine: AnyMachine) => void): void {
-    const named = this.#parts.resolved.machines[number - 1]
-    if (named === undefined) return
-    try {
-      call(named.machine)
-    } catch (thrown) {
-      this.#trouble(machineThrew(named.name, what, thrown), null)
-    }
-  }
-
   // Time.
 
   #scheduleTick(): void {
@@ -285,7 +210,7 @@ export class Shell implements TransportHandler {
     const primary = this.#reign === null ? null : this.core.primary(this.#now())
     if (primary !== null) {
       this.#reign?.tick(primary)
-      for (const { machine, note } of this.#notes()) this.#callMachine('heard', machine, (named) => named.heard?.(this.#self, note))
+      this.#notes.hear(this.#self, this.#notes.gather())
     }
     if (this.reads.hasWaiting || this.#reign?.hasWaiting === true) this.#scheduleFlush()
     this.#parts.meters?.queueBytes.set(this.proposals.slots.bytes)
@@ -311,7 +236,8 @@ export class Shell implements TransportHandler {
     if (this.#stepping) return
     this.#stepping = true
     try {
-      for (let next = this.#inputs.shift(); next !== undefined && !this.isStopped; next = this.#inputs.shift()) this.#carryOut(this.core.step(next, this.#now()))
+      for (let next = this.#inputs.shift(); next !== undefined && !this.isStopped; next = this.#inputs.shift())
+        this.#carryOut(this.core.step(next, this.#now()))
     } catch (error) {
       this.#stop(error instanceof AntiphonError ? error : diverged(`the replica's own logic failed: ${messageOf(error)}`, {}, error))
     }
@@ -326,7 +252,7 @@ export class Shell implements TransportHandler {
     for (const { generation, runs } of effects.stagedAppends) store.stageAppend(generation, runs, this.#onStagedAppend)
     for (const write of effects.writes) this.#write(write)
     for (const out of effects.sends) {
-      this.links.post(out.message.kind === 'PONG' ? { ...out, message: { ...out.message, notes: this.#notes() } } : out)
+      this.links.post(out.message.kind === 'PONG' ? { ...out, message: { ...out.message, notes: this.#notes.gather() } } : out)
     }
     for (const transfer of effects.transfers) this.#run(this.#sending.start(transfer))
     for (const transfer of effects.cancels) this.#sending.cancel(transfer)
@@ -544,12 +470,4 @@ export class Shell implements TransportHandler {
       this.#trouble(error, null)
     }
   }
-}
-
-function nonsense(what: string): AntiphonError {
-  return new AntiphonError('CORRUPT', `a peer ${what}`, { remedy: 'Run the same version with the same settings on every replica; if this recurs, report the bug.' })
-}
-
-function machineThrew(name: string, where: string, thrown: unknown): AntiphonError {
-  return diverged(`the machine \`${name}\` threw in ${where}: ${messageOf(thrown)}`, { machine: name }, thrown)
 }

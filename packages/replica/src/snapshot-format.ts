@@ -70,15 +70,23 @@ export interface RestoredHead {
 export function decodeHead(bytes: Uint8Array, meta: SnapshotMeta, machines: readonly NamedMachine[]): RestoredHead {
   const head = parse(bytes)
   if (head.format !== FORMAT) {
-    throw new AntiphonError('VERSION_MISMATCH', `a snapshot is of format ${String(head.format)}, not ${FORMAT}`, { remedy: 'Run the version that made it, or a later one.' })
+    throw new AntiphonError('VERSION_MISMATCH', `a snapshot is of format ${String(head.format)}, not ${FORMAT}`, {
+      remedy: 'Run the version that made it, or a later one.',
+    })
   }
-  if (head.zxid !== meta.zxid || head.checksum !== meta.checksum || head.time !== meta.time) throw corrupt('a snapshot is not of the point in history that it was stored for', { zxid: meta.zxid })
-  if (typeof head.ensembleId !== 'string' || !Array.isArray(head.origins) || !Array.isArray(head.machines)) throw corrupt('the head of a snapshot lacks something', { zxid: meta.zxid })
+  if (head.zxid !== meta.zxid || head.checksum !== meta.checksum || head.time !== meta.time)
+    throw corrupt('a snapshot is not of the point in history that it was stored for', { zxid: meta.zxid })
+  if (typeof head.ensembleId !== 'string' || !Array.isArray(head.origins) || !Array.isArray(head.machines))
+    throw corrupt('the head of a snapshot lacks something', { zxid: meta.zxid })
   const expected = describeMachines(machines)
   if (JSON.stringify(head.machines) !== JSON.stringify(expected)) {
-    throw new AntiphonError('VERSION_MISMATCH', `a snapshot holds the machines ${JSON.stringify(head.machines)}, the settings name ${JSON.stringify(expected)}`, {
-      remedy: 'Start with the machines, names and versions that the snapshot was made with.',
-    })
+    throw new AntiphonError(
+      'VERSION_MISMATCH',
+      `a snapshot holds the machines ${JSON.stringify(head.machines)}, the settings name ${JSON.stringify(expected)}`,
+      {
+        remedy: 'Start with the machines, names and versions that the snapshot was made with.',
+      },
+    )
   }
   return { ensembleId: head.ensembleId, origins: OriginTable.decode(head.origins) }
 }

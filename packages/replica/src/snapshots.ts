@@ -1,4 +1,16 @@
-import { AntiphonError, type Checksum, type Clock, type Configuration, corrupt, type EnsembleId, type EpochEnd, type LogStore, type Millis, type SnapshotMeta, type Zxid } from '@antiphon/ports'
+import {
+  AntiphonError,
+  type Checksum,
+  type Clock,
+  type Configuration,
+  corrupt,
+  type EnsembleId,
+  type EpochEnd,
+  type LogStore,
+  type Millis,
+  type SnapshotMeta,
+  type Zxid,
+} from '@antiphon/ports'
 import type { Applier } from './applier.ts'
 import { diverged, messageOf } from './errors.ts'
 import type { OriginTable } from './origins.ts'
@@ -36,7 +48,12 @@ export class Slicer {
  * Puts the store's newest snapshot into the machines; null when there is none.
  * @throws AntiphonError CORRUPT, VERSION_MISMATCH, WRONG_ENSEMBLE, or what a machine's `restore` throws as DIVERGED
  */
-export async function restoreNewest(store: LogStore, machines: readonly NamedMachine[], ensembleId: EnsembleId | null, slicer: Slicer): Promise<Restored | null> {
+export async function restoreNewest(
+  store: LogStore,
+  machines: readonly NamedMachine[],
+  ensembleId: EnsembleId | null,
+  slicer: Slicer,
+): Promise<Restored | null> {
   const snapshot = await store.openSnapshot()
   if (snapshot === null) return null
   try {
@@ -46,7 +63,9 @@ export async function restoreNewest(store: LogStore, machines: readonly NamedMac
     if (first.done === true) throw corrupt('a snapshot is empty', { zxid: meta.zxid })
     const head = decodeHead(first.value, meta, machines)
     if (ensembleId !== null && head.ensembleId !== ensembleId) {
-      throw new AntiphonError('WRONG_ENSEMBLE', `a snapshot is of ensemble ${head.ensembleId}, the store of ${ensembleId}`, { remedy: 'Restore snapshots into the ensemble that made them.' })
+      throw new AntiphonError('WRONG_ENSEMBLE', `a snapshot is of ensemble ${head.ensembleId}, the store of ${ensembleId}`, {
+        remedy: 'Restore snapshots into the ensemble that made them.',
+      })
     }
     const unpacker = new Unpacker(packets)
     for (const [index, { name, machine }] of machines.entries()) {

@@ -1,0 +1,42 @@
+import type { PeerId, Pong } from '@antiphon/consensus-core'
+import type { AntiphonError } from '@antiphon/ports'
+import { machineThrew } from './errors.ts'
+import type { AnyMachine, NamedMachine } from './settings.ts'
+
+/** Machines' unreplicated words, that ride on heartbeats to the leader. They may be lost: a machine that throws here loses its own, and nothing else. */
+export class Notes {
+  readonly #machines: readonly NamedMachine[]
+  readonly #trouble: (error: AntiphonError) => void
+
+  constructor(machines: readonly NamedMachine[], trouble: (error: AntiphonError) => void) {
+    this.#machines = machines
+    this.#trouble = trouble
+  }
+
+  /** What this replica's machines have to say. */
+  gather(): Pong['notes'] {
+    const notes: { machine: number; note: Uint8Array }[] = []
+    for (let number = 1; number <= this.#machines.length; number++) {
+      this.#call('note', number, (machine) => {
+        const note = machine.note?.() ?? null
+        if (note !== null) notes.push({ machine: number, note })
+      })
+    }
+    return notes
+  }
+
+  /** On the primary: what was said at `from`. */
+  hear(from: PeerId, notes: Pong['notes']): void {
+    for (const { machine, note } of notes) this.#call('heard', machine, (named) => named.heard?.(from, note))
+  }
+
+  #call(what: string, number: number, call: (machine: AnyMachine) => void): void {
+    const named = this.#machines[number - 1]
+    if (named === undefined) return
+    try {
+      call(named.machine)
+    } catch (thrown) {
+      this.#trouble(machineThrew(named.name, what, thrown))
+    }
+  }
+}
