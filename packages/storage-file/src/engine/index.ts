@@ -1,5 +1,16 @@
-export type { Disk, FileHandle } from './disk.ts'
+export { type Disk, diskError, type FileHandle } from './disk.ts'
 export { type EngineOptions, FileEngine, type Flushed } from './engine.ts'
+export { LOCK_NAME } from './format.ts'
 export { DiskFault, MemoryDisk } from './memory-disk.ts'
 export { type Pack, Packer } from './pack.ts'
-export { ChunkFramer, chunksIn, type SnapshotFrames, type SnapshotPosition, SnapshotReader, type SnapshotTotals, SnapshotWriter } from './snapshot-files.ts'
+export { foreignFolder, isForeign } from './recovery.ts'
+export { type Call, EngineServer, type Reply, type Request, restoredError, type StoredError } from './server.ts'
+export {
+  ChunkFramer,
+  chunksIn,
+  type SnapshotFrames,
+  type SnapshotPosition,
+  SnapshotReader,
+  type SnapshotTotals,
+  SnapshotWriter,
+} from './snapshot-files.ts'
