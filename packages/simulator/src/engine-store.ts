@@ -189,7 +189,10 @@ export class EngineStore implements LogStore {
   #flush(afterMs: number): void {
     const { packs, error } = this.#enter(() => this.#engine.flush())
     const dones = packs.flatMap((pack) => this.#submitted.get(pack)!)
-    for (const pack of packs) this.#submitted.delete(pack)
+    for (const pack of packs) {
+      this.#submitted.delete(pack)
+      this.#packer.recycle(pack.bytes.buffer)
+    }
     if (dones.length === 0) return
     this.#deliverAt = Math.max(this.#deliverAt, this.#timeline.now + afterMs)
     this.#later(this.#deliverAt - this.#timeline.now, () => {
