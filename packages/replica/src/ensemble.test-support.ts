@@ -31,6 +31,7 @@ export class ListMachine implements StateMachine<Append, number> {
   heardNotes: string[] = []
   wantedNote: string | null = null
   throwsInApply = false
+  #digest = 7
   #speculated = 0
   #prepared = 0
   #wanted: string[] = []
@@ -99,7 +100,7 @@ export class ListMachine implements StateMachine<Append, number> {
       if (place !== this.items.length) throw new Error(`${text} was computed for place ${place}, and comes to ${this.items.length}`)
       if (batch.zxid(i) <= this.appliedAt) throw new Error(`${batch.zxid(i)} is applied twice`)
       this.appliedAt = batch.zxid(i)
-      this.items.push(text)
+      this.#add(text)
       if (this.#prepared > 0) {
         this.#prepared--
         this.#speculated--
@@ -118,15 +119,19 @@ export class ListMachine implements StateMachine<Append, number> {
 
   async restore(zxid: Zxid, chunks: AsyncIterable<Uint8Array>): Promise<void> {
     this.items.length = 0
-    for await (const chunk of chunks) this.items.push(...(JSON.parse(decoder.decode(chunk)) as string[]))
+    this.#digest = 7
+    for await (const chunk of chunks) for (const item of JSON.parse(decoder.decode(chunk)) as string[]) this.#add(item)
     this.appliedAt = zxid
     this.restores++
   }
 
   digest(): bigint {
-    let hash = 7n
-    for (const byte of encoder.encode(this.items.join('\n'))) hash = (hash * 31n + BigInt(byte)) % (1n << 64n)
-    return hash
+    return BigInt(this.#digest)
+  }
+
+  #add(item: string): void {
+    this.items.push(item)
+    for (let i = 0; i < item.length; i++) this.#digest = (Math.imul(this.#digest, 31) + item.charCodeAt(i)) >>> 0
   }
 }
 

@@ -4,7 +4,7 @@ import { messageOf } from './errors.ts'
 import type { Forwarding } from './forwarding.ts'
 import type { Inbox, Received } from './inbox.ts'
 import type { Links } from './links.ts'
-import { encodeRegistration, type OriginTable } from './origins.ts'
+import { encodeRegistration, type OriginTable, type Registration } from './origins.ts'
 import { encodeRefusal, encodeTooLarge } from './refusal.ts'
 import type { NamedMachine } from './settings.ts'
 
@@ -75,8 +75,7 @@ export class Reign {
     this.#setContext(primary)
     for (const { machine } of host.machines) machine.leading?.(this.#context)
     const { forwarding } = host
-    if (forwarding.origin === ZERO) inbox.register(forwarding.registration)
-    else if (this.#table.get(forwarding.origin) === undefined) forwarding.onRetired(forwarding.origin)
+    if (forwarding.origin !== ZERO && this.#table.get(forwarding.origin) === undefined) forwarding.onRetired(forwarding.origin)
   }
 
   /** The reign is void: what was prepared and is not applied is forgotten. */
@@ -134,15 +133,21 @@ export class Reign {
     return used < RUN_BYTES && this.#builder.entries < this.#entriesRoom && this.#bytesRoom - used >= this.#host.changeBytesMax + ENTRY_OVERHEAD_BYTES
   }
 
-  /** A nonce that is in the table, or proposed, makes no second entry. */
   #fillRegistrations(): void {
+    const { forwarding } = this.#host
+    if (forwarding.origin === ZERO) this.#register(forwarding.registration)
     while (this.#hasRoom()) {
       const registration = this.#inbox.takeRegistration()
       if (registration === undefined) return
-      if (this.#table.byNonce(registration.nonce) !== undefined) continue
-      const zxid = this.#add(ZERO, 0, 0, SHELL_MACHINE, KIND_CHANGE, encodeRegistration(registration))
-      this.#table.register(zxid, registration.storeId, registration.nonce)
+      this.#register(registration)
     }
+  }
+
+  /** A nonce that is in the table, or proposed, makes no second entry. */
+  #register(registration: Registration): void {
+    if (this.#table.byNonce(registration.nonce) !== undefined || !this.#hasRoom()) return
+    const zxid = this.#add(ZERO, 0, 0, SHELL_MACHINE, KIND_CHANGE, encodeRegistration(registration))
+    this.#table.register(zxid, registration.storeId, registration.nonce)
   }
 
   #fillOwn(): void {
