@@ -1,10 +1,9 @@
 import { AntiphonError, formatZxid } from '@antiphon/ports'
 import type { Call } from './history.ts'
 import type { KeyedRequest } from './machine.ts'
-import type { Life, Member } from './member.ts'
 import type { SeededRandom } from './random.ts'
 import { Violation } from './violation.ts'
-import type { World } from './world.ts'
+import type { Life, Member, World } from './world.ts'
 
 /** Beyond its timeout a call must have been answered: a few ticks for the replica to notice, and the lateness of its timers. */
 const GRACE_MS = 1500

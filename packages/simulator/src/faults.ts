@@ -1,8 +1,7 @@
 import type { PeerId } from '@antiphon/ports'
-import type { Member } from './member.ts'
 import type { FaultKind, FaultPlan } from './profile.ts'
 import type { SeededRandom } from './random.ts'
-import type { World } from './world.ts'
+import type { Member, World } from './world.ts'
 
 /** Makes trouble by plan until it is told to stop; then it leaves nothing behind. */
 export class Faults {

@@ -1,36 +1,15 @@
-import type { Core } from '@antiphon/consensus-core'
 import { type AntiphonError, formatZxid, type PeerId } from '@antiphon/ports'
 import { Replica } from '@antiphon/replica'
 import { VirtualClock } from './clock.ts'
 import type { SimDisk } from './disk.ts'
 import { EngineStore } from './engine-store.ts'
 import { type KeyedChange, KeyedMachine } from './machine.ts'
-import type { SimTransport } from './network.ts'
 import { SimStore } from './store.ts'
 import { Violation } from './violation.ts'
-import type { World } from './world.ts'
-
-/** One process of one member, from its start to its end. */
-export interface Life {
-  readonly member: Member
-  /** Unique in the run: the origin that the ledger knows. */
-  readonly origin: number
-  readonly clock: VirtualClock
-  readonly transport: SimTransport
-  readonly store: SimStore
-  readonly machine: KeyedMachine
-  /** Null until it has started. */
-  replica: Replica<{ keyed: KeyedMachine }> | null
-  core: Core | null
-  over: boolean
-  /** Requests made so far, in their order. */
-  requests: number
-  /** Called when the process dies: whoever waits for it waits in vain. */
-  readonly onDeath: Set<() => void>
-}
+import type { Life, Member, World } from './world.ts'
 
 /** A member of the ensemble: its disk outlives its processes. */
-export class Member {
+export class SimMember implements Member {
   readonly id: PeerId
   readonly disk: SimDisk
   readonly #world: World
@@ -147,7 +126,7 @@ export class Member {
       aheadBytes: segmentBytes / 2,
       batchBytesMax: segmentBytes,
     })
-    const store = new SimStore(this.#world, this, inner)
+    const store = new SimStore(this.#world, this.id, inner)
     const report = (violation: Violation): void => this.#world.report(violation)
     const machine = new KeyedMachine({
       applied: (zxid, time, change: KeyedChange, digest) => {

@@ -8,14 +8,14 @@ import { Durability } from './durability.ts'
 import { Faults } from './faults.ts'
 import { History } from './history.ts'
 import { Ledger } from './ledger.ts'
-import { type Life, Member } from './member.ts'
+import { SimMember } from './member.ts'
 import { SimNetwork } from './network.ts'
 import { drawProfile, type Profile, type ProfileName } from './profile.ts'
 import { SeededRandom } from './random.ts'
 import { drive, type Happening, Timeline } from './timeline.ts'
 import { hashText, Ring, Trace } from './trace.ts'
 import { Violation } from './violation.ts'
-import type { World } from './world.ts'
+import type { Life, Member, World } from './world.ts'
 
 export interface RunOptions {
   readonly seed: number
@@ -107,7 +107,7 @@ class Simulation implements World {
     this.durability = new Durability(this.configuration)
     this.#phaseEnds = this.profile.troubleMsMax
     this.members = this.configuration.members.map(
-      ({ id }) => new Member(this, id, new SimDisk(this.timeline, this.random.fork(100 + id), { ...this.profile.disk })),
+      ({ id }) => new SimMember(this, id, new SimDisk(this.timeline, this.random.fork(100 + id), { ...this.profile.disk })),
     )
     this.#faults = new Faults(this, this.random.fork(4))
     this.#clients = new Clients(this, this.random.fork(5))

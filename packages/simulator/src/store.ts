@@ -2,6 +2,7 @@ import {
   type AntiphonError,
   formatZxid,
   type LogStore,
+  type PeerId,
   type Run,
   type Snapshot,
   type SnapshotMeta,
@@ -14,26 +15,25 @@ import {
 } from '@antiphon/ports'
 import type { StoreRecord } from './durability.ts'
 import type { EngineStore } from './engine-store.ts'
-import type { Member } from './member.ts'
 import { Violation } from './violation.ts'
-import type { World } from './world.ts'
+import type { ProcessStore, World } from './world.ts'
 
 type Done = (error: AntiphonError | null) => void
 
 /** The store of one process: the real one, and beside it the record of what it was told and what it has called durable. Silent once the process is dead. */
-export class SimStore implements LogStore {
+export class SimStore implements LogStore, ProcessStore {
   readonly supports: StoreSupport
   readonly #world: World
-  readonly #member: Member
+  readonly #member: PeerId
   readonly #record: StoreRecord
   readonly #inner: EngineStore
   #over = false
 
-  constructor(world: World, member: Member, inner: EngineStore) {
+  constructor(world: World, member: PeerId, inner: EngineStore) {
     this.supports = inner.supports
     this.#world = world
     this.#member = member
-    this.#record = world.durability.record(member.id)
+    this.#record = world.durability.record(member)
     this.#inner = inner
   }
 
@@ -54,14 +54,14 @@ export class SimStore implements LogStore {
     const { log, epochs, snapshot } = stored
     trace.add(
       timeline.now,
-      this.#member.id,
+      this.#member,
       50,
       log.last,
       epochs.accepted,
       () =>
         `opens its store: ${formatZxid(log.start)} to ${formatZxid(log.last)}, epochs ${epochs.accepted}/${epochs.current}, snapshot ${formatZxid(snapshot?.zxid ?? ZERO)}`,
     )
-    this.#guard(() => this.#record.reopened(this.#member.id, stored))
+    this.#guard(() => this.#record.reopened(this.#member, stored))
     return stored
   }
 
@@ -73,7 +73,7 @@ export class SimStore implements LogStore {
     const { ticket } = write
     this.#inner.write(write, (error) => {
       if (this.#over) return
-      if (error === null && this.#record.becameDurable(ticket)) this.#guard(() => this.#world.durability.shrunk(this.#member.id))
+      if (error === null && this.#record.becameDurable(ticket)) this.#guard(() => this.#world.durability.shrunk(this.#member))
       done(error)
     })
   }
@@ -135,7 +135,7 @@ export class SimStore implements LogStore {
   }
 
   #sawRun(run: Run): void {
-    this.#world.durability.sawRun(this.#member.id, run)
+    this.#world.durability.sawRun(this.#member, run)
   }
 
   #guard(check: () => void): void {

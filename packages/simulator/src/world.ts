@@ -1,14 +1,61 @@
-import type { Configuration, PeerId } from '@antiphon/ports'
+import type { Core } from '@antiphon/consensus-core'
+import type { Configuration, LogStore, PeerId } from '@antiphon/ports'
+import type { Replica } from '@antiphon/replica'
+import type { VirtualClock } from './clock.ts'
+import type { SimDisk } from './disk.ts'
 import type { Durability } from './durability.ts'
 import type { History } from './history.ts'
 import type { Ledger } from './ledger.ts'
-import type { Life, Member } from './member.ts'
-import type { SimNetwork } from './network.ts'
+import type { KeyedMachine } from './machine.ts'
+import type { SimNetwork, SimTransport } from './network.ts'
 import type { Profile } from './profile.ts'
 import type { SeededRandom } from './random.ts'
 import type { Timeline } from './timeline.ts'
 import type { Trace } from './trace.ts'
 import type { Violation } from './violation.ts'
+
+/** One process of one member, from its start to its end. */
+export interface Life {
+  readonly member: Member
+  /** Unique in the run: the origin that the ledger knows. */
+  readonly origin: number
+  readonly clock: VirtualClock
+  readonly transport: SimTransport
+  readonly store: LogStore & ProcessStore
+  readonly machine: KeyedMachine
+  /** Null until it has started. */
+  replica: Replica<{ readonly keyed: KeyedMachine }> | null
+  core: Core | null
+  over: boolean
+  /** Requests made so far, in their order. */
+  requests: number
+  /** Called when the process dies: whoever waits for it waits in vain. */
+  readonly onDeath: Set<() => void>
+}
+
+/** A member of the ensemble: its disk outlives its processes. */
+export interface Member {
+  readonly id: PeerId
+  readonly disk: SimDisk
+  /** The process that runs; null between two of them. */
+  readonly life: Life | null
+  /** Its replica has started and does not close. */
+  readonly isUp: boolean
+  /** Starts a process, if there is none, in an event of its own. */
+  boot(): void
+  /** The process is gone at once; the disk loses what it had not flushed, in part. */
+  crash(): void
+  /** An orderly end; `then` is called when it is over. */
+  close(then: () => void): void
+}
+
+/** What the end of a process means to its store. */
+export interface ProcessStore {
+  /** Nothing that is under way is told any more. */
+  stop(): void
+  /** The same, and the machine's disk loses what was not flushed, in part. */
+  crash(): void
+}
 
 /** What the parts of one simulation share. */
 export interface World {
