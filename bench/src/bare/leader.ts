@@ -1,13 +1,12 @@
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { join } from 'node:path'
-import { setTimeout as pause } from 'node:timers/promises'
-import { Latencies } from '../latencies.ts'
-import { type Figures, type Load, RECORD_BYTES } from '../load.ts'
-import { starve } from '../starve.ts'
+import { RECORD_BYTES } from '../load.ts'
 import { BareLog } from './log.ts'
 
+/** Records under way at most; a power of two. */
 const RING = 1 << 14
+const ACK_BYTES = 8
 
 /**
  * The least that a leader can do: records go to two sockets and a log, side by side; one is committed when two of the three hold it durably. No epochs, no checksums, no
@@ -18,15 +17,11 @@ export class BareLeader {
   #log: BareLog | null = null
   /** Durable bytes: our own, then the followers'. */
   readonly #durable: [number, number, number] = [0, 0, 0]
-  readonly #startedAt: Float64Array = new Float64Array(RING)
-  readonly #latencies = new Latencies()
-  readonly #payload: Uint8Array = new Uint8Array(RECORD_BYTES - 8).fill(7)
-  #issued = 0
-  #committed = 0
+  readonly #resolvers: (() => void)[] = new Array(RING)
+  readonly #batch: Uint8Array = new Uint8Array(RING * RECORD_BYTES)
+  #batchBytes = 0
   #asked = 0
-  #flushing = false
-  #running = false
-  #idle: (() => void) | null = null
+  #committed = 0
 
   private constructor(sockets: readonly Socket[]) {
     this.#sockets = sockets
@@ -46,66 +41,39 @@ export class BareLeader {
       let rest = Buffer.alloc(0)
       socket.on('data', (bytes) => {
         const all = rest.length === 0 ? bytes : Buffer.concat([rest, bytes])
-        const whole = all.length - (all.length % 8)
+        const whole = all.length - (all.length % ACK_BYTES)
         rest = all.subarray(whole)
-        if (whole > 0) leader.#heard(index + 1, all.readDoubleLE(whole - 8))
+        if (whole > 0) leader.#heard((index + 1) as 1 | 2, all.readDoubleLE(whole - ACK_BYTES))
       })
     })
     return leader
   }
 
-  async measure(load: Load): Promise<Figures> {
-    const relieve = load.starved ? starve() : null
-    this.#running = true
-    this.#ask(load.inFlight)
-    await pause(load.warmUpMs)
-    this.#latencies.clear()
-    const before = this.#committed
-    const begun = performance.now()
-    await pause(load.measureMs)
-    const commits = this.#committed - before
-    const seconds = (performance.now() - begun) / 1000
-    const figures: Figures = { commits, perSecond: commits / seconds, p50Ms: this.#latencies.percentileMs(0.5), p99Ms: this.#latencies.percentileMs(0.99) }
-    this.#running = false
-    if (this.#committed < this.#issued || this.#asked > 0) await new Promise<void>((resolve) => (this.#idle = resolve))
-    await relieve?.()
-    return figures
+  /** Resolves when two of the three hold the record durably. At most `RING` are under way. */
+  append(record: Uint8Array): Promise<void> {
+    if (this.#batchBytes === 0) setImmediate(this.#flush)
+    this.#batch.set(record, this.#batchBytes)
+    this.#batchBytes += RECORD_BYTES
+    return new Promise(this.#executor)
   }
 
-  #ask(count: number): void {
-    this.#asked += count
-    if (this.#flushing) return
-    this.#flushing = true
-    setImmediate(this.#flush)
+  readonly #executor = (resolve: () => void): void => {
+    this.#resolvers[this.#asked++ & (RING - 1)] = resolve
   }
 
   readonly #flush = (): void => {
-    this.#flushing = false
-    const count = this.#asked
-    this.#asked = 0
-    const now = performance.now()
-    const memory = new ArrayBuffer(count * RECORD_BYTES)
-    const frame = Buffer.from(memory)
-    for (let i = 0, at = 0; i < count; i++, at += RECORD_BYTES) {
-      this.#startedAt[this.#issued & (RING - 1)] = now
-      frame.writeDoubleLE(this.#issued++, at)
-      frame.set(this.#payload, at + 8)
-    }
-    for (const socket of this.#sockets) socket.write(frame)
-    this.#log!.append(memory.slice(0))
+    const bytes = this.#batch.slice(0, this.#batchBytes)
+    this.#batchBytes = 0
+    for (const socket of this.#sockets) socket.write(bytes)
+    // The log's worker takes its memory over; the sockets may still need theirs.
+    this.#log!.append(bytes.slice().buffer)
   }
 
-  #heard(member: number, bytes: number): void {
-    this.#durable[member as 0 | 1 | 2] = bytes
+  #heard(member: 0 | 1 | 2, bytes: number): void {
+    this.#durable[member] = bytes
     const [a, b, c] = this.#durable
     const held = Math.floor(Math.max(Math.min(a, b), Math.min(b, c), Math.min(a, c)) / RECORD_BYTES)
-    const newly = held - this.#committed
-    if (newly <= 0) return
-    const now = performance.now()
-    for (let i = this.#committed; i < held; i++) this.#latencies.record(now - this.#startedAt[i & (RING - 1)]!)
-    this.#committed = held
-    if (this.#running) this.#ask(newly)
-    else if (held === this.#issued && this.#asked === 0) this.#idle?.()
+    for (; this.#committed < held; this.#committed++) this.#resolvers[this.#committed & (RING - 1)]!()
   }
 
   async close(): Promise<void> {

@@ -1,11 +1,13 @@
 /** One process of the bare pipeline. */
 import { serve } from '../children.ts'
+import { ClosedLoop } from '../closed-loop.ts'
 import type { Figures, Load } from '../load.ts'
 import { BareFollower } from './follower.ts'
 import { BareLeader } from './leader.ts'
 
 let leader: BareLeader | null = null
 let follower: BareFollower | null = null
+let loop: ClosedLoop | null = null
 
 serve(
   {
@@ -14,9 +16,11 @@ serve(
       return follower.port
     },
     async lead(argument: { folder: string; ports: readonly number[] }): Promise<void> {
-      leader = await BareLeader.start(argument.folder, argument.ports)
+      const started = await BareLeader.start(argument.folder, argument.ports)
+      leader = started
+      loop = new ClosedLoop((record) => started.append(record))
     },
-    measure: (load: Load): Promise<Figures> => leader!.measure(load),
+    measure: (load: Load): Promise<Figures> => loop!.measure(load),
   },
   async () => {
     await leader?.close()
