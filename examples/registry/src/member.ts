@@ -1,4 +1,6 @@
 /** One member of the ensemble: a replica in a process of its own, told by its parent what to do. */
+import { rm } from 'node:fs/promises'
+import { dirname } from 'node:path'
 import { AntiphonError, formatZxid, start } from 'antiphon'
 import type { FromMember, MemberArguments, Refused, ToMember } from './messages.ts'
 import { audit, createRegistry, type Write } from './registry.ts'
@@ -7,7 +9,7 @@ const VIEW_EVERY_MS = 100
 
 function tell(message: FromMember): void {
   // The parent may be gone already; `disconnect` ends this process then.
-  if (process.connected) process.send?.(message)
+  if (process.connected) process.send?.(message, undefined, undefined, () => {})
 }
 
 function describe(error: unknown): { code: string; message: string; remedy: string; isRejected: boolean } {
@@ -52,6 +54,7 @@ try {
     )
   }
   const close = async (): Promise<void> => {
+    process.removeAllListeners('disconnect')
     clearInterval(timer)
     await replica.close()
     process.exit(0)
@@ -65,7 +68,10 @@ try {
     tell({ kind: 'failed', ...describe(error) })
     process.exitCode = 1
   })
-  process.on('disconnect', () => void close())
+  process.on('disconnect', () => {
+    // The parent is gone, and cannot clean up any more.
+    void replica.close().finally(() => rm(dirname(folder), { recursive: true, force: true }).finally(() => process.exit(1)))
+  })
   process.on('message', (message: ToMember) => {
     if (message.kind === 'put') for (const write of message.writes) put(write)
     else if (message.kind === 'audit') tell({ kind: 'audited', request: message.request, audit: audit(registry.state, message.acknowledged) })
