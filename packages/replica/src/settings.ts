@@ -92,20 +92,22 @@ export interface NamedMachine {
   readonly machine: AnyMachine
 }
 
-export const REPLICA_DEFAULTS = {
+type OwnNumber = 'requestBytesMax' | 'originWindow' | 'snapshotEveryEntries' | 'retainSnapshots' | 'queueBytesMax' | 'sliceMs'
+
+export const REPLICA_DEFAULTS: Readonly<Record<OwnNumber, number>> = {
   requestBytesMax: 1024 * 1024,
   originWindow: 16_384,
   snapshotEveryEntries: 100_000,
   retainSnapshots: 3,
   queueBytesMax: 64 * 1024 * 1024,
   sliceMs: 10,
-} as const
+}
 
 /** A change must fit a frame together with its head, and a run holds at least one. */
 const REQUEST_BYTES_LIMIT = 32 * 1024 * 1024
 const MACHINES_MAX = 255
 const CORE_NUMBERS = ['tickMs', 'syncLimitTicks', 'initLimitTicks', 'finalizeWaitTicks', 'backoffTicksMax', 'windowBytes', 'recentBytes', 'counterMax'] as const
-const OWN_NUMBERS = ['requestBytesMax', 'originWindow', 'snapshotEveryEntries', 'retainSnapshots', 'queueBytesMax', 'sliceMs'] as const
+const OWN_NUMBERS = Object.keys(REPLICA_DEFAULTS) as OwnNumber[]
 
 /** @throws AntiphonError INVALID_SETTINGS */
 export function resolveSettings(settings: ReplicaSettings): Resolved {
