@@ -32,6 +32,10 @@ async function measure(options: Options, bare: BarePipeline, ours: Ensemble): Pr
   const taken = new Map<string, Figures[]>()
   const take = async (name: string, figures: Promise<Figures>): Promise<void> => void taken.set(name, [...(taken.get(name) ?? []), await figures])
   const load = (inFlight: number, starved = false): Load => ({ inFlight, warmUpMs: options.warmUpMs, measureMs: options.measureMs, starved })
+  // Not taken: the first seconds of a process are its compiler's.
+  await bare.measure(load(1000))
+  await ours.measure('leader', load(1000))
+  await ours.measure('follower', load(1000))
   for (let round = 0; round < options.rounds; round++) {
     for (const inFlight of LEADER_LOADS) {
       await take(`bare.c${inFlight}`, bare.measure(load(inFlight)))
