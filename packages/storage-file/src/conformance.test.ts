@@ -2,7 +2,8 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type StorePlace, testLogStore } from '@antiphon/conformance'
-import { describe, test } from 'vitest'
+import { beforeAll, describe, test } from 'vitest'
+import { buildWorker } from './build.test-support.ts'
 import { fileStorage } from './index.ts'
 
 async function place(mainThread: boolean): Promise<StorePlace> {
@@ -13,6 +14,8 @@ async function place(mainThread: boolean): Promise<StorePlace> {
     remove: () => rm(folder, { recursive: true, force: true }),
   }
 }
+
+beforeAll(buildWorker)
 
 describe('in a worker', () => testLogStore(test, { supports: { durable: true, browser: false }, place: () => place(false) }))
 describe('in the main thread', () => testLogStore(test, { supports: { durable: true, browser: false }, place: () => place(true) }))

@@ -1,4 +1,5 @@
 import { type Run, ZERO, zxidOf } from '@antiphon/ports'
+import { cutBehind } from '@antiphon/wire'
 import { expect, test } from 'vitest'
 import { Driver } from './driver.test-support.ts'
 import { ALL, Model, runBehind, STORE_ID, seeded } from './history.test-support.ts'
@@ -115,15 +116,8 @@ test('append, truncation and append again may share a batch', () => {
   driver.open()
   const first = runBehind(null, 1, 5)
   driver.submit({ append: [first] })
-  const kept = new Model(undefined, null, [first]).after({
-    ...({} as never),
-    install: null,
-    truncateTo: { zxid: zxidOf(1, 2), checksum: 0 },
-    append: [],
-    epochs: null,
-    founding: null,
-  })
-  driver.submit({ truncateTo: { zxid: kept.tail.last, checksum: kept.tail.checksum }, append: [runBehind(kept.tail, 2, 2)] })
+  const kept = cutBehind(first, zxidOf(1, 2))!
+  driver.submit({ truncateTo: { zxid: kept.last, checksum: kept.checksum }, append: [runBehind(kept, 2, 2)] })
   driver.flush()
   driver.disk.crash(seeded(4))
   expect(driver.expectSound().log.last).toBe(zxidOf(2, 2))

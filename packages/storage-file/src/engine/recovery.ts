@@ -363,7 +363,7 @@ class Recovery {
     const aside = segment.name + ASIDE
     const to = this.#disk.open(aside, 'create')
     try {
-      const bytes = new Uint8Array(1024 * 1024)
+      const bytes = new Uint8Array(Math.min(segment.end, 1024 * 1024))
       for (let offset = 0; offset < segment.end; offset += bytes.length) {
         const part = bytes.subarray(0, Math.min(bytes.length, segment.end - offset))
         if (this.#disk.read(from.file!, part, offset) < part.length) throw corruptAt(segment.name, offset, 'the file ends early')

@@ -1,0 +1,250 @@
+import { ZERO, zxidOf } from '@antiphon/ports'
+import { crc32 } from '@antiphon/wire'
+import { expect, test } from 'vitest'
+import { Driver } from './driver.test-support.ts'
+import { encodeMarker, LOCK_NAME, MARKER_NAME, putU32 } from './format.ts'
+import { ALL, Model, runBehind, seeded } from './history.test-support.ts'
+import { MemoryDisk } from './memory-disk.ts'
+
+const corruptIn = (file: RegExp) =>
+  expect.objectContaining({ code: 'CORRUPT', details: expect.objectContaining({ file: expect.stringMatching(file), offset: expect.any(Number) }) })
+
+/** Several segments, a truncation, an installed generation with segments of its own, two snapshots; closed in order, so sealed. */
+function filled(): Driver {
+  const driver = new Driver(new MemoryDisk(), { segmentBytes: 1024, aheadBytes: 512 })
+  driver.open()
+  for (let i = 0; i < 5; i++) driver.write({ append: [runBehind(driver.durable.tail, 1, 4)] })
+  const base = runBehind(driver.durable.tail, 2, 4)
+  let staged = new Model(undefined, null, [], new Model(undefined, null, [base]).metaAt(base))
+  const generation = driver.stage(staged.base!, [new Uint8Array(50)])
+  for (let i = 0; i < 6; i++) {
+    const run = runBehind(staged.tail, 2, 4)
+    driver.stageAppend(generation, [run])
+    staged = new Model(undefined, null, [...staged.runs, run], staged.base)
+  }
+  driver.write({ install: generation, epochs: { accepted: 2, acceptedFrom: null, current: 2 } }, staged)
+  driver.snapshot = staged.base
+  for (let i = 0; i < 8; i++) driver.write({ append: [runBehind(driver.durable.tail, 2, 3, 30)] })
+  driver.save(driver.durable.places[3]!, [new Uint8Array(100).fill(5), new Uint8Array(20)])
+  const [cut] = driver.engine.read(base.last, (driver.durable.tail.last - 4) as never, 1 << 20).slice(-1)
+  driver.write({ truncateTo: { zxid: cut!.last, checksum: cut!.checksum }, append: [runBehind(cut!, 3, 3)] })
+  driver.engine.close()
+  return driver
+}
+
+test('a bit that turns anywhere is refused by file and offset, or changes nothing: never another state', () => {
+  const names = filled()
+    .disk.list()
+    .filter((name) => name !== MARKER_NAME)
+  const random = seeded(11)
+  const seen = new Map<string, number>()
+  for (const name of names) {
+    const size = filled().disk.contents(name).length
+    for (let offset = 0; offset < size; offset += 1 + (random.uint32() % 17)) {
+      const driver = filled()
+      driver.disk.flip(name, offset, random.uint32() % 8)
+      let outcome = 'harmless'
+      try {
+        driver.expectSound()
+      } catch (error) {
+        const { code, details } = error as { code?: string; details?: { file?: string; offset?: number } }
+        if (code !== 'CORRUPT' || details?.file === undefined || details.offset === undefined) throw error
+        outcome = details.file === name ? 'named' : 'seen'
+      }
+      seen.set(outcome, (seen.get(outcome) ?? 0) + 1)
+    }
+  }
+  expect(seen.get('named')).toBeGreaterThan(150)
+  // A head that does not hold makes its whole generation look absent: then the neighbour is named.
+  expect(seen.get('seen') ?? 0).toBeLessThan(seen.get('named')! / 10)
+})
+
+test('a torn last batch is cut off whole, also when its first sectors are the ones that were lost (museum 40)', () => {
+  for (const [lost, length] of [
+    [0, 40],
+    [100, 40],
+    [200, 200],
+  ] as const) {
+    const driver = new Driver(new MemoryDisk())
+    driver.open()
+    driver.write({ append: [runBehind(null, 1, 3)] })
+    driver.engine.seal()
+    const before = driver.durable
+    const name = driver.disk.list().find((file) => file.startsWith('log-'))!
+    const end = driver.disk.contents(name).findLastIndex((byte) => byte !== 0) + 1
+    driver.submit({ append: [runBehind(before.tail, 1, 2)] })
+    driver.submit({ append: [runBehind(driver.submitted.tail, 1, 2)], epochs: { accepted: 7, acceptedFrom: null, current: 1 } })
+    driver.flush()
+    driver.disk.kill()
+    const from = Math.ceil(end / 8) * 8 + lost
+    for (let offset = from; offset < from + length; offset++)
+      for (let bit = 0; bit < 8; bit++) if ((driver.disk.contents(name)[offset]! >> bit) & 1) driver.disk.flip(name, offset, bit)
+    driver.submitted = before
+    driver.durable = before
+    expect(driver.expectSound().epochs.accepted).toBe(0)
+    driver.write({ append: [runBehind(before.tail, 1, 1)] })
+    driver.disk.crash(seeded(1))
+    driver.expectSound()
+  }
+})
+
+test('the same damage is refused when a batch follows, even an empty one (museum 20)', () => {
+  const driver = new Driver(new MemoryDisk())
+  driver.open()
+  driver.write({ append: [runBehind(null, 1, 3)] })
+  driver.write({ append: [runBehind(driver.durable.tail, 1, 3)] })
+  const name = driver.disk.list().find((file) => file.startsWith('log-'))!
+  const end = driver.disk.contents(name).findLastIndex((byte) => byte !== 0)
+  driver.engine.seal()
+  driver.disk.kill()
+  driver.disk.flip(name, end - 60, 3)
+  expect(() => driver.open()).toThrowError(corruptIn(/^log-/))
+})
+
+test('a bit of a snapshot that turned is found when its chunks are read', () => {
+  const driver = filled()
+  const name = driver.disk
+    .list()
+    .filter((file) => file.startsWith('snapshot-'))
+    .sort()
+    .at(-1)!
+  driver.disk.flip(name, driver.disk.contents(name).length - 40, 0)
+  driver.open()
+  expect(() => driver.readSnapshot()).toThrowError(corruptIn(/^snapshot-/))
+})
+
+test('a bit that turns while the store is open is found when it is read', () => {
+  const driver = new Driver(new MemoryDisk())
+  driver.open()
+  driver.write({ append: [runBehind(null, 1, 10)] })
+  const name = driver.disk.list().find((file) => file.startsWith('log-'))!
+  driver.disk.flip(name, 400, 0)
+  expect(() => driver.read(ZERO)).toThrowError(corruptIn(/^log-/))
+})
+
+test('a segment that is missing in the middle is noticed', () => {
+  const driver = new Driver(new MemoryDisk(), { segmentBytes: 1024, aheadBytes: 0 })
+  driver.open()
+  for (let i = 0; i < 20; i++) driver.write({ append: [runBehind(driver.durable.tail, 1, 3)] })
+  const [, second] = driver.disk
+    .list()
+    .filter((name) => name.startsWith('log-'))
+    .sort()
+  driver.disk.remove(second!)
+  driver.disk.kill()
+  expect(() => driver.open()).toThrowError(corruptIn(/^log-/))
+})
+
+test('leading segments that a crash brought back after a compaction are only leftovers', () => {
+  const driver = new Driver(new MemoryDisk(), { segmentBytes: 1024, aheadBytes: 0 })
+  driver.open()
+  for (let i = 0; i < 30; i++) driver.write({ append: [runBehind(driver.durable.tail, 1, 3)] })
+  driver.save(driver.durable.tail, [])
+  const start = driver.engine.compact(1, ALL)
+  expect(start).toBeGreaterThan(zxidOf(1, 50))
+  // All but the first of what was to go is gone.
+  const kept = driver.disk
+    .list()
+    .filter((name) => name.startsWith('log-'))
+    .sort()
+  driver.engine.close()
+  driver.disk.crash({ uint32: () => 1 })
+  expect(driver.disk.list().length).toBeGreaterThan(kept.length)
+  driver.disk.remove(kept[1]!)
+  driver.expectSound()
+  expect(driver.disk.list()).not.toContain(kept[0])
+})
+
+test('an install that rotted is refused, not undone, once a batch has followed it', () => {
+  const driver = new Driver(new MemoryDisk())
+  driver.open()
+  driver.write({ append: [runBehind(null, 1, 3)] })
+  const base = runBehind(null, 2, 4)
+  const staged = new Model(undefined, null, [], new Model(undefined, null, [base]).metaAt(base))
+  const generation = driver.stage(staged.base!, [])
+  driver.write({ install: generation }, staged)
+  driver.engine.seal()
+  driver.disk.kill()
+  const name = driver.disk.list().find((file) => file.startsWith('log-00000001'))!
+  driver.disk.flip(name, 100, 0)
+  expect(() => driver.open()).toThrowError(corruptIn(/^log-00000001/))
+})
+
+test("a folder with somebody else's files is refused and left as it is", () => {
+  const disk = new MemoryDisk()
+  disk.open('holiday.jpg', 'create')
+  expect(() => new Driver(disk).open()).toThrowError(expect.objectContaining({ code: 'FOLDER_FOREIGN' }))
+  expect(disk.list()).toEqual(['holiday.jpg'])
+})
+
+test('hidden files, lost+found and a lock do not make a folder foreign', () => {
+  const disk = new MemoryDisk()
+  for (const name of ['.DS_Store', 'lost+found', LOCK_NAME]) disk.open(name, 'create')
+  expect(new Driver(disk).open().log.last).toBe(0)
+})
+
+test('a folder that was begun and not finished is begun anew', () => {
+  for (const [marker, aside] of [
+    [null, encodeMarker('9'.repeat(32)).subarray(0, 11)],
+    [new Uint8Array(0), null],
+    [encodeMarker('9'.repeat(32)).subarray(0, 20), null],
+  ]) {
+    const disk = new MemoryDisk()
+    if (marker !== null) disk.write(disk.open(MARKER_NAME, 'create'), marker!, 0)
+    if (aside !== null) disk.write(disk.open(`${MARKER_NAME}.new`, 'create'), aside!, 0)
+    expect(new Driver(disk).open().storeId).toBe('0123456789abcdef'.repeat(2))
+  }
+})
+
+test('a marker that does not hold is refused when there is a log; one of a later version always', () => {
+  const driver = filled()
+  driver.disk.flip(MARKER_NAME, 12, 1)
+  expect(() => driver.open()).toThrowError(corruptIn(/antiphon-store/))
+  const disk = new MemoryDisk()
+  const marker = encodeMarker('9'.repeat(32))
+  marker[5] = 9
+  putU32(marker, marker.length - 4, crc32(marker, 0, 0, marker.length - 4))
+  disk.write(disk.open(MARKER_NAME, 'create'), marker, 0)
+  expect(() => new Driver(disk).open()).toThrowError(expect.objectContaining({ code: 'VERSION_MISMATCH', details: { found: 9, known: 1 } }))
+})
+
+test('the marker of a store whose log is gone is refused', () => {
+  const driver = filled()
+  for (const name of driver.disk.list()) if (name.startsWith('log-')) driver.disk.remove(name)
+  expect(() => driver.open()).toThrowError(corruptIn(/antiphon-store/))
+})
+
+test('a file of another store is refused', () => {
+  const [driver, other] = [filled(), new Driver(new MemoryDisk())]
+  other.engine.open('f'.repeat(32))
+  const name = other.disk.list().find((file) => file.startsWith('log-'))!
+  const target = driver.disk
+    .list()
+    .filter((file) => file.startsWith('log-'))
+    .sort()
+    .at(-1)!
+  const bytes = other.disk.contents(name)
+  driver.disk.write(driver.disk.open(target, 'write'), bytes, 0)
+  driver.disk.kill()
+  expect(() => driver.open()).toThrowError(corruptIn(/^log-/))
+})
+
+test('a log inside an entry is not taken for the log', () => {
+  const inner = new Driver(new MemoryDisk(), { segmentBytes: 4096, aheadBytes: 0 })
+  inner.open()
+  for (let i = 0; i < 10; i++) inner.write({ append: [runBehind(inner.durable.tail, 1, 1)] })
+  const copy = inner.disk.contents(inner.disk.list().find((file) => file.startsWith('log-'))!)
+  const driver = new Driver(new MemoryDisk())
+  driver.open()
+  driver.write({ append: [runBehind(null, 1, 1)] })
+  const before = driver.durable
+  // Its own checksum does not hold, as after tearing: no batch may seem to follow it.
+  const torn = runBehind(before.tail, 1, 1, copy.length + 4)
+  torn.bytes.set(copy, 52 + 4)
+  driver.submit({ append: [torn] })
+  driver.engine.flush()
+  driver.disk.kill()
+  driver.submitted = before
+  driver.durable = before
+  driver.expectSound()
+})
