@@ -1,4 +1,4 @@
-import { AntiphonError, type Epochs, type Founding, formatZxid, invalidArgument, type Run, type StoreId, type Zxid } from '@antiphon/ports'
+import { AntiphonError, formatZxid, invalidArgument, type Run, type Zxid } from '@antiphon/ports'
 import { decodeFounding } from '@antiphon/wire'
 import {
   FLAG_BATCH_END,
@@ -18,17 +18,10 @@ import {
   u32,
   u64,
 } from './format.ts'
-import type { Log, Place } from './log-files.ts'
+import type { Identity, Log, Place } from './log-files.ts'
 import type { LogIndex, Segment } from './log-index.ts'
 import { type LogReader, runAt } from './log-reader.ts'
 import type { Pack } from './pack.ts'
-
-/** What survives every truncation, compaction and installation (rule 3). */
-export interface Identity {
-  readonly storeId: StoreId
-  founding: Founding | null
-  epochs: Epochs
-}
 
 /** Puts packs into one piece behind the head of their segment, if that is new. Its memory is used again. */
 export class Assembler {

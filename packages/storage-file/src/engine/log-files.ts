@@ -1,7 +1,14 @@
-import type { Identity } from './batch.ts'
+import type { Epochs, Founding, StoreId } from '@antiphon/ports'
 import type { CheckedDisk, FileHandle } from './disk.ts'
 import { encodeSegmentHead, padded, RECORD_HEAD_BYTES, type SegmentHead, segmentName } from './format.ts'
 import { LogIndex, type Segment } from './log-index.ts'
+
+/** What survives every truncation, compaction and installation (rule 3). */
+export interface Identity {
+  readonly storeId: StoreId
+  founding: Founding | null
+  epochs: Epochs
+}
 
 export interface LogSettings {
   /** A segment is left when the next batch would make it longer; a larger batch gets a larger segment. */
