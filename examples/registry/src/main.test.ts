@@ -46,7 +46,7 @@ test('three processes replicate the lock file through the death of their leader,
   expect(output).toMatch(/killed replica \d, the leader/)
   expect(summary, output).toMatchObject({ lost: 0, doubled: 0, digestsEqual: true, rejected: 0, unknown: 0 })
   expect(Object.keys(summary)).toEqual(expect.arrayContaining(['acknowledged', 'leaderlessMs', 'failoverMs']))
-  expect(summary.acknowledged).toBeGreaterThan(0)
+  expect(summary['acknowledged']).toBeGreaterThan(0)
   expect(status).toBe(0)
   expect(left).toEqual([])
 })
