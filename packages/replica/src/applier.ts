@@ -68,6 +68,8 @@ export class Applier {
   /** Counts what makes a read of the store void. */
   #generation = 0
   #reading = false
+  /** A slice was used up: nothing is applied until the loop has had its turn, however often `advance` is called. */
+  #paused = false
   /** Installs under way: the machines are not of this history until they are restored. */
   #blocked = 0
   #stopped = false
@@ -120,7 +122,7 @@ export class Applier {
 
   /** Applies what is committed, for one slice of time at most. */
   advance(): void {
-    if (this.applied >= this.#target) return
+    if (this.applied >= this.#target || this.#paused) return
     const { clock, sliceMs } = this.#host
     const until = clock.monotonic() + sliceMs
     while (this.applied < this.#target && this.#blocked === 0 && !this.#stopped) {
@@ -131,7 +133,11 @@ export class Applier {
       }
       this.#applyPiece(run)
       if (this.applied < this.#target && clock.monotonic() >= until) {
-        clock.defer(() => this.#host.wake())
+        this.#paused = true
+        clock.defer(() => {
+          this.#paused = false
+          this.#host.wake()
+        })
         return
       }
     }

@@ -1,4 +1,4 @@
-import { AntiphonError, type Outcome } from '@antiphon/ports'
+import { AntiphonError, invalidArgument, type Outcome } from '@antiphon/ports'
 
 // What a caller of propose, read and ready may meet; one place, so that code, outcome and remedy agree everywhere.
 
@@ -31,6 +31,10 @@ export function timedOut(outcome: Outcome, what: string): AntiphonError {
     outcome,
     remedy: outcome === 'unknown' ? UNKNOWN_REMEDY : 'Nothing was done: ask again, with more time if this recurs.',
   })
+}
+
+export function invalidTimeout(timeoutMs: unknown): AntiphonError {
+  return invalidArgument(`timeoutMs is ${String(timeoutMs)}`, 'Give milliseconds, 0 or more, or leave it out.')
 }
 
 export function aborted(outcome: Outcome, what: string, cause: unknown): AntiphonError {

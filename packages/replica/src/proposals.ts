@@ -1,5 +1,5 @@
 import type { AntiphonError, Millis, ProposeOptions } from '@antiphon/ports'
-import { aborted, closed, overloaded, requestTooLarge, resultLost, timedOut } from './errors.ts'
+import { aborted, closed, invalidTimeout, overloaded, requestTooLarge, resultLost, timedOut } from './errors.ts'
 import { SLOT_BYTES, type Slot, Slots } from './slots.ts'
 
 export interface ProposalLimits {
@@ -52,8 +52,10 @@ export class Proposals {
     if (this.#closed !== null) return Promise.reject(this.#closedError('rejected'))
     if (payload.length > requestBytesMax) return Promise.reject(requestTooLarge(payload.length, requestBytesMax))
     const signal = options?.signal ?? null
+    const timeoutMs = options?.timeoutMs
+    if (timeoutMs !== undefined && !(timeoutMs >= 0)) return Promise.reject(invalidTimeout(timeoutMs))
     if (signal?.aborted === true) return Promise.reject(aborted('rejected', WHAT, signal.reason))
-    const deadline = options?.timeoutMs === undefined ? Number.POSITIVE_INFINITY : this.#monotonic() + options.timeoutMs
+    const deadline = timeoutMs === undefined ? Number.POSITIVE_INFINITY : this.#monotonic() + timeoutMs
     if (!this.#hasRoom(payload) || this.#parked.length > 0) {
       if (options?.whenFull !== 'wait') return Promise.reject(overloaded(this.slots.bytes, queueBytesMax))
       return this.#park(machine, payload, deadline, signal)
@@ -89,6 +91,7 @@ export class Proposals {
     const now = this.#monotonic()
     this.slots.expire(now, this.#expireSlot)
     for (const parked of this.#parked.filter((one) => one.deadline <= now)) this.#unpark(parked, timedOut('rejected', WHAT))
+    this.admitParked()
   }
 
   /** Numbers up to `upTo` have gone by without a result that we could see (rule 22, first form). */
@@ -118,7 +121,10 @@ export class Proposals {
 
   #listen(slot: Slot, signal: AbortSignal): void {
     slot.signal = signal
-    slot.onAbort = () => this.slots.reject(slot, aborted(slot.sequence === 0 ? 'rejected' : 'unknown', WHAT, signal.reason))
+    slot.onAbort = () => {
+      this.slots.reject(slot, aborted(slot.sequence === 0 ? 'rejected' : 'unknown', WHAT, signal.reason))
+      this.admitParked()
+    }
     signal.addEventListener('abort', slot.onAbort, { once: true })
   }
 

@@ -1,5 +1,5 @@
 import type { AntiphonError, Millis, Zxid } from '@antiphon/ports'
-import { aborted, closed, timedOut } from './errors.ts'
+import { aborted, closed, invalidTimeout, timedOut } from './errors.ts'
 
 export interface WaitOptions {
   readonly signal?: AbortSignal
@@ -37,6 +37,7 @@ export class Reads {
 
   read({ signal, timeoutMs }: WaitOptions): Promise<void> {
     if (this.#closed !== null) return Promise.reject(closed('rejected', this.#closed === 'closed' ? null : this.#closed))
+    if (timeoutMs !== undefined && !(timeoutMs >= 0)) return Promise.reject(invalidTimeout(timeoutMs))
     if (signal?.aborted === true) return Promise.reject(aborted('rejected', WHAT, signal.reason))
     return new Promise((resolve, reject) => {
       const deadline = timeoutMs === undefined ? Number.POSITIVE_INFINITY : this.#monotonic() + timeoutMs

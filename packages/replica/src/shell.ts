@@ -363,8 +363,10 @@ export class Shell {
   }
 
   #propose(reign: Reign): void {
-    const { meters } = this.#parts
+    const { meters, clock, resolved } = this.#parts
+    const until = clock.monotonic() + resolved.sliceMs
     while (this.#reign === reign) {
+      if (clock.monotonic() >= until) return this.#scheduleFlush()
       const primary = this.core.primary(this.#now())
       const run = primary === null ? null : reign.fill(primary)
       if (run === null) return

@@ -153,3 +153,28 @@ test('those who wait for room come in by their order, and are not overtaken', as
   await new Promise((resolve) => setImmediate(resolve))
   expect(ends).toEqual(['OVERLOADED', 'first', 'second', 'third'])
 })
+
+test('room that is given back by giving up is used by those who wait', async () => {
+  let now = 0
+  const proposals = new Proposals(
+    { requestBytesMax: 1000, queueBytesMax: 600 },
+    () => now,
+    () => {},
+  )
+  const controller = new AbortController()
+  const gone = [
+    proposals.propose(1, new Uint8Array(200), { signal: controller.signal }).catch((error: AntiphonError) => error.code),
+    proposals.propose(1, new Uint8Array(100), { timeoutMs: 5 }).catch((error: AntiphonError) => error.code),
+  ]
+  const waiting = [250, 250].map((bytes) => proposals.propose(1, new Uint8Array(bytes), { whenFull: 'wait' }).catch(() => {}))
+  expect(proposals.parked).toBe(2)
+  controller.abort()
+  expect([proposals.parked, proposals.slots.waiting]).toEqual([2, 1])
+  now = 5
+  proposals.expire()
+  expect([proposals.parked, proposals.slots.waiting]).toEqual([1, 1])
+  expect(await Promise.all(gone)).toEqual(['ABORTED', 'TIMEOUT'])
+  await expect(proposals.propose(1, new Uint8Array(1), { timeoutMs: Number.NaN })).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' })
+  proposals.close(null)
+  await Promise.all(waiting)
+})
