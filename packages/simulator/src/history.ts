@@ -5,6 +5,7 @@ import {
   type CounterOutput,
   checkLinearizable,
   counterModel,
+  isWitness,
   type ListInput,
   type ListOutput,
   listModel,
@@ -110,7 +111,9 @@ export class History {
     }
     let undecided = 0
     for (const [key, calls] of this.#byKey(ledger)) {
-      const verdict = judgeKey(key, calls)
+      // A read stands behind the change that it saw last.
+      const places = calls.map((call) => (call.kind === 'read' ? call.zxid! + 0.5 : (ledger.zxidOf(call.id) ?? null)))
+      const verdict = judgeKey(key, calls, places)
       if (verdict.kind === 'undecided') undecided++
       if (verdict.kind === 'violation') {
         const lines = verdict.stuck.map((i) => `  ${tell(calls[i]!)}`)
@@ -138,20 +141,33 @@ export class History {
 }
 
 /** A key's first letter says what it holds: `r`egister, `c`ounter or `l`ist. */
-function judgeKey(key: string, calls: readonly Call[]): Verdict {
+function judgeKey(key: string, calls: readonly Call[], places: readonly (number | null)[]): Verdict {
   switch (key[0]) {
     case 'r':
-      return judgeCalls(registerModel, calls, registerInput, registerOutput)
+      return judgeCalls(registerModel, calls, places, registerInput, registerOutput)
     case 'c':
-      return judgeCalls(counterModel, calls, counterInput, (call): CounterOutput => ({ value: call.kind === 'read' ? call.seen!.amount : call.amount! }))
+      return judgeCalls(
+        counterModel,
+        calls,
+        places,
+        counterInput,
+        (call): CounterOutput => ({ value: call.kind === 'read' ? call.seen!.amount : call.amount! }),
+      )
     default:
-      return judgeCalls(listModel, calls, listInput, (call): ListOutput => (call.kind === 'read' ? { items: call.seen!.items } : { length: call.amount! }))
+      return judgeCalls(
+        listModel,
+        calls,
+        places,
+        listInput,
+        (call): ListOutput => (call.kind === 'read' ? { items: call.seen!.items } : { length: call.amount! }),
+      )
   }
 }
 
 function judgeCalls<State extends string | number | object, Input, Output>(
   model: Model<State, Input, Output>,
   calls: readonly Call[],
+  places: readonly (number | null)[],
   input: (call: Call) => Input,
   output: (call: Call) => Output,
 ): Verdict {
@@ -165,7 +181,7 @@ function judgeCalls<State extends string | number | object, Input, Output>(
       output: known ? output(call) : null,
     }
   })
-  return checkLinearizable(model, operations)
+  return isWitness(model, operations, places) ? { kind: 'linearizable' } : checkLinearizable(model, operations)
 }
 
 function registerInput(call: Call): RegisterInput {

@@ -4,6 +4,7 @@ import {
   type CounterOutput,
   checkLinearizable,
   counterModel,
+  isWitness,
   type ListInput,
   type ListOutput,
   listModel,
@@ -126,6 +127,31 @@ describe('counters and lists', () => {
   })
 })
 
+describe('a guessed order', () => {
+  const operations = history<RegisterInput, RegisterOutput>(
+    [1, 0, 10, write('a'), done(true)],
+    [2, 2, 6, write('b'), done(true)],
+    [3, 3, 20, read, saw('a')],
+    [4, 5, 6, swap('c', 'd'), done(false)],
+  )
+
+  test('is a proof if it fits, and operations that change nothing are put where they fit', () => {
+    expect(isWitness(registerModel, operations, [2, 1, 3, null])).toBe(true)
+    expect(isWitness(registerModel, operations, [2, 1, 3, 0])).toBe(true)
+  })
+
+  test('proves nothing if it does not fit: the answers, or the times', () => {
+    expect(isWitness(registerModel, operations, [1, 2, 3, null])).toBe(false)
+    const late = history<RegisterInput, RegisterOutput>([1, 0, 1, write('a'), done(true)], [2, 2, 3, write('b'), done(true)])
+    expect(isWitness(registerModel, late, [1, 2])).toBe(true)
+    expect(isWitness(registerModel, late, [2, 1])).toBe(false)
+    const before = history<RegisterInput, RegisterOutput>([1, 0, 1, swap('b', 'c'), done(false)], [2, 2, 3, write('b'), done(true)])
+    expect(isWitness(registerModel, before, [null, 1])).toBe(true)
+    const behind = history<RegisterInput, RegisterOutput>([1, 4, 5, swap('b', 'c'), done(false)], [2, 2, 3, write('b'), done(true)])
+    expect(isWitness(registerModel, behind, [null, 1])).toBe(false)
+  })
+})
+
 /** Every order, one after the other: obviously right, and slow. */
 function byBruteForce<S extends string | number | object, I, O>(model: Model<S, I, O>, operations: readonly Operation<I, O>[]): boolean {
   const place = (state: S, left: readonly Operation<I, O>[]): boolean => {
@@ -145,6 +171,7 @@ function byBruteForce<S extends string | number | object, I, O>(model: Model<S, 
 
 test('the search agrees with the brute force of every order, on thousands of random histories', () => {
   const random = new SeededRandom(7)
+  let witnesses = 0
   const verdicts = { linearizable: 0, violation: 0, undecided: 0 }
   for (let round = 0; round < 4000; round++) {
     const operations = Array.from({ length: random.between(1, 6) }, (_, client): Operation<RegisterInput, RegisterOutput> => {
@@ -157,9 +184,17 @@ test('the search agrees with the brute force of every order, on thousands of ran
       return { client, invoked, returned, input, output: returned === never ? null : output }
     })
     const { kind } = checkLinearizable(registerModel, operations)
+    const places = operations.map(({ input, output }) =>
+      input.kind === 'swap' && output !== null && 'done' in output && !output.done ? null : random.below(6),
+    )
+    if (isWitness(registerModel, operations, places)) {
+      witnesses++
+      expect(kind, JSON.stringify(operations)).toBe('linearizable')
+    }
     verdicts[kind]++
     expect(kind, JSON.stringify(operations)).toBe(byBruteForce(registerModel, operations) ? 'linearizable' : 'violation')
   }
   expect(verdicts.linearizable).toBeGreaterThan(500)
   expect(verdicts.violation).toBeGreaterThan(500)
+  expect(witnesses).toBeGreaterThan(200)
 })

@@ -63,7 +63,7 @@ export class SimMember implements Member {
       random: this.#world.random.fork(life.origin),
       requestBytesMax: profile.paddingMax + 512,
       originWindow: profile.originWindow,
-      queueBytesMax: 65_536,
+      queueBytesMax: profile.queueBytesMax,
       tickMs: profile.tickMs,
       counterMax: profile.counterMax,
       syncLimitTicks: profile.syncLimitTicks,

@@ -51,6 +51,8 @@ export interface Profile {
   readonly keys: number
   /** Largest filling of a request, bytes. */
   readonly paddingMax: number
+  /** Of requests that wait at their origin, and at the leader. */
+  readonly queueBytesMax: number
   readonly tickMs: number
   /** The counter at which a reign ends as planned. */
   readonly counterMax: number
@@ -107,17 +109,20 @@ export function drawProfile(name: ProfileName, random: SeededRandom): Profile {
   }
   const timerSlackMs = random.pick([0, 1, 10])
   const skewed = random.chance(0.5)
+  const paddingMax = random.pick([0, 0, 100, 2000])
+  const burst = random.pick(small ? [1, 1, 4, 12] : [1, 1, 4, 12, 60])
   return {
     voters,
     observers,
     clients: random.between(1, 6),
-    requests: 200,
+    requests: burst > 12 ? 800 : 200,
     thinkMs: random.pick([10, 50, 150]),
     timeoutMs: random.pick([300, 1000, 3000]),
-    burst: random.pick([1, 1, 4, 12]),
+    burst,
     readShare: random.pick([0.1, 0.3, 0.6]),
     keys: random.pick([1, 3, 8]),
-    paddingMax: random.pick([0, 0, 100, 2000]),
+    paddingMax,
+    queueBytesMax: random.pick([paddingMax + 512, 65_536]),
     tickMs: 100,
     counterMax: random.pick([25, 0xffff_ffff, 0xffff_ffff, 0xffff_ffff]),
     syncLimitTicks: random.pick([4, 10]),

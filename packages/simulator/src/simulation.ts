@@ -225,7 +225,7 @@ class Simulation implements World {
     this.trace.add(this.timeline.now, id, hashText(input.kind), writes.length * 1000 + effects.sends.length, commitTo ?? 0, () => tellStep(input, effects))
     if (breach !== null) this.report(breach)
     if (effects.fault !== null) this.report(new Violation('fault', `the core of member ${id} stops: ${effects.fault.code} ${effects.fault.message}`))
-    this.#countPaths(effects)
+    this.#countPaths(input, effects)
     if (role?.role === 'leading' && role.active) this.#established(id, role.epoch)
     if (commitTo !== null) this.#guard(() => this.durability.committed(commitTo, `member ${id} commits`))
   }
@@ -237,14 +237,13 @@ class Simulation implements World {
     this.#leaders.set(epoch, id)
   }
 
-  #countPaths(effects: Effects): void {
+  #countPaths(input: Input, effects: Effects): void {
+    if (input.kind === 'message') this.count(input.message.kind)
     for (const { mode } of effects.transfers) this.count(`transfer ${mode}`)
     for (const write of effects.writes) {
       if (write.truncateTo !== null) this.count('truncate')
       if (write.install !== null) this.count('install')
     }
-    for (const { message } of effects.sends)
-      if (message.kind === 'TRUNC' || message.kind === 'DIFF' || message.kind === 'SNAP') this.count(`send ${message.kind}`)
     if (effects.discards.length > 0) this.count('discard')
     if (effects.stagedAppends.length > 0) this.count('staged append')
     if (effects.role !== null) this.count(`role ${effects.role.role}${effects.role.active ? ' active' : ''}`)
