@@ -1,0 +1,220 @@
+import type { Message, PeerId, Receive, Transfer } from '@antiphon/consensus-core'
+import { type LogStore, type Snapshot, type SnapshotMeta, ZERO, zxidOf } from '@antiphon/ports'
+import { expect, test } from 'vitest'
+import type { Applier } from './applier.ts'
+import { until } from './ensemble.test-support.ts'
+import type { Links } from './links.ts'
+import { OriginTable } from './origins.ts'
+import { SendingTransfers } from './sending.ts'
+import { Snapshots } from './snapshots.ts'
+import { StagingTransfers } from './staging.ts'
+
+const PEER = 2 as PeerId
+const meta: SnapshotMeta = { zxid: zxidOf(1, 5), checksum: 3, endPoints: [], time: 9 }
+const transfer: Transfer = { transfer: 7, to: PEER, connection: 3, mode: 'snap', epoch: 2, after: ZERO, upTo: zxidOf(1, 9) }
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
+
+/** A lane that may be full; keeps what it takes. */
+class Lane {
+  readonly sent: Message[] = []
+  full = false
+  live = true
+  offer(_to: PeerId, _connection: number, message: Message): boolean {
+    if (this.full || !this.live) return false
+    this.sent.push(message)
+    return true
+  }
+  post({ message }: { message: Message }): void {
+    this.sent.push(message)
+  }
+  isLive(): boolean {
+    return this.live
+  }
+}
+
+function sendingOf(chunks: readonly number[]) {
+  const lane = new Lane()
+  const ended: string[] = []
+  let closed = 0
+  const snapshot: Snapshot = {
+    meta,
+    bytes: 0,
+    async *chunks() {
+      for (const chunk of chunks) yield new Uint8Array([chunk])
+    },
+    close: async () => void closed++,
+  }
+  const store = { openSnapshot: async () => (chunks.length === 0 ? null : snapshot) } as unknown as LogStore
+  const sending = new SendingTransfers({
+    store,
+    links: lane as unknown as Links,
+    transferred: (number, _upTo, ok) => void ended.push(`${number} ${ok}`),
+    trouble: (error) => void ended.push(String(error)),
+  })
+  return { lane, sending, ended, closed: () => closed }
+}
+
+const indexes = (lane: Lane): number[] => lane.sent.flatMap((message) => (message.kind === 'CHUNK' ? [message.index] : []))
+
+test('rule 18: chunks go out as those before are reported stored, and no faster', async () => {
+  const { lane, sending, ended, closed } = sendingOf([0, 1, 2, 3, 4, 5, 6])
+  const done = sending.start(transfer)
+  await turn()
+  expect(lane.sent[0]).toMatchObject({ kind: 'SNAP', transfer: 7, meta })
+  expect(indexes(lane)).toEqual([0, 1, 2, 3])
+  sending.onStored(PEER, 99, 7, 4)
+  sending.onStored(PEER, 3, 8, 4)
+  await turn()
+  expect(indexes(lane)).toEqual([0, 1, 2, 3])
+  sending.onStored(PEER, 3, 7, 1)
+  await turn()
+  expect(indexes(lane)).toEqual([0, 1, 2, 3, 4])
+  sending.onStored(PEER, 3, 7, 5)
+  await done
+  expect(lane.sent.map((message) => (message.kind === 'CHUNK' ? message.last : null)).slice(1)).toEqual([false, false, false, false, false, false, true])
+  // Of a snapshot only its receiver says that it has it.
+  expect([ended, closed()]).toEqual([[], 1])
+})
+
+test('a full lane is waited for; the end of the connection ends the transfer and lets the snapshot go', async () => {
+  const { lane, sending, ended, closed } = sendingOf([0, 1, 2])
+  lane.full = true
+  const done = sending.start(transfer)
+  await turn()
+  expect(lane.sent).toEqual([])
+  lane.full = false
+  sending.onDrain(PEER, 3)
+  await turn()
+  expect(lane.sent).toHaveLength(4)
+  await done
+  lane.full = true
+  const cut = sending.start({ ...transfer, transfer: 8 })
+  await turn()
+  sending.onDown(PEER, 3)
+  await cut
+  expect([ended, closed()]).toEqual([[], 2])
+})
+
+test('a cancelled transfer says nothing more; one without a snapshot has failed', async () => {
+  const waiting = sendingOf([0, 1, 2, 3, 4, 5])
+  const done = waiting.sending.start(transfer)
+  await turn()
+  waiting.sending.cancel(7)
+  await done
+  expect([indexes(waiting.lane), waiting.ended, waiting.closed()]).toEqual([[0, 1, 2, 3], [], 1])
+  const none = sendingOf([])
+  await none.sending.start(transfer)
+  expect(none.ended).toEqual(['7 false'])
+})
+
+const receive: Receive = { transfer: 7, from: PEER, connection: 3, meta }
+
+function stagingOf() {
+  const lane = new Lane()
+  const ended: string[] = []
+  const discarded: number[] = []
+  const stored: number[] = []
+  let generations = 0
+  const store = {
+    async stage(_meta: SnapshotMeta, chunks: AsyncIterable<Uint8Array>) {
+      for await (const chunk of chunks) {
+        stored.push(chunk[0]!)
+        await turn()
+      }
+      return ++generations
+    },
+    discard: (generation: number) => void discarded.push(generation),
+  } as unknown as LogStore
+  const staging = new StagingTransfers({
+    store,
+    links: lane as unknown as Links,
+    staged: (number, generation, ok) => void ended.push(`${number} ${generation} ${ok}`),
+    trouble: (error) => void ended.push(String(error)),
+  })
+  const chunk = (index: number, last = false, number = 7): void =>
+    staging.onChunk(PEER, 3, { kind: 'CHUNK', transfer: number, index, last, bytes: new Uint8Array([index]) })
+  return { lane, staging, ended, discarded, stored, chunk }
+}
+
+test('chunks are staged in order and each is reported once the store has it', async () => {
+  const { lane, staging, ended, stored, chunk } = stagingOf()
+  const done = staging.start(receive)
+  chunk(0)
+  chunk(1)
+  chunk(0, false, 6)
+  staging.onChunk(PEER, 4, { kind: 'CHUNK', transfer: 7, index: 9, last: true, bytes: new Uint8Array(1) })
+  await until(() => stored.length === 2)
+  expect(lane.sent[0]).toEqual({ kind: 'STORED', transfer: 7, chunks: 1 })
+  chunk(2, true)
+  await done
+  expect(stored).toEqual([0, 1, 2])
+  expect(lane.sent).toEqual([1, 2].map((chunks) => ({ kind: 'STORED', transfer: 7, chunks })))
+  expect(ended).toEqual(['7 1 true'])
+})
+
+test('a missing chunk, a lost connection or a newer transfer ends it without a generation', async () => {
+  for (const end of ['gap', 'down', 'newer', 'close']) {
+    const { staging, ended, chunk } = stagingOf()
+    const done = staging.start(receive)
+    chunk(0)
+    if (end === 'gap') chunk(2)
+    if (end === 'down') staging.onDown(PEER, 3)
+    if (end === 'close') staging.stop()
+    if (end === 'newer') void staging.start({ ...receive, transfer: 8 })
+    await done
+    expect(ended, end).toEqual(['7 0 false'])
+  }
+})
+
+test('rule 1: a snapshot is of one moment, and saved only once the log is durable through it', async () => {
+  const events: string[] = []
+  let durable = zxidOf(1, 3)
+  let state = 'then'
+  const applier = { applied: zxidOf(1, 5), checksum: 3, time: 9, table: new OriginTable(), entries: 10, isBlocked: false } as unknown as Applier
+  const machine = {
+    name: 'm',
+    version: 1,
+    snapshot: () => {
+      const view = state
+      return (function* () {
+        yield new TextEncoder().encode(view)
+      })()
+    },
+  }
+  const store = {
+    async saveSnapshot(of: SnapshotMeta, chunks: AsyncIterable<Uint8Array>) {
+      let all = ''
+      for await (const chunk of chunks) all += new TextDecoder().decode(chunk)
+      events.push(`saved ${of.zxid === meta.zxid} ${all.includes('then')} ${all.includes('now')}`)
+      return true
+    },
+    compact: async (retain: number) => zxidOf(1, retain),
+  } as unknown as LogStore
+  const snapshots = new Snapshots({
+    machines: [{ name: 'm', machine: machine as never }],
+    store,
+    clock: { monotonic: () => 0, wall: () => 0, schedule: () => () => {}, defer: (callback) => void setImmediate(callback) },
+    sliceMs: 10,
+    everyEntries: 10,
+    retain: 2,
+    applier,
+    durable: () => durable,
+    keepFrom: () => ZERO,
+    endPointsUpTo: () => [],
+    founded: () => ({ ensembleId: 'ab'.repeat(16), configuration: { version: ZERO, members: [] } }),
+    compacted: (_of, start) => void events.push(`compacted to ${start === zxidOf(1, 2)}`),
+    trouble: (error) => void events.push(error.message),
+  })
+  const done = snapshots.takeIfDue()
+  state = 'now'
+  expect(snapshots.takeIfDue()).toBeNull()
+  await turn()
+  snapshots.onDurable()
+  await turn()
+  expect(events).toEqual([])
+  durable = zxidOf(1, 5)
+  snapshots.onDurable()
+  await done
+  expect(events).toEqual(['saved true true false', 'compacted to true'])
+  expect(snapshots.takeIfDue()).toBeNull()
+})
