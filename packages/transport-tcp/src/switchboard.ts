@@ -90,8 +90,9 @@ export class Switchboard implements ConnectionOwner {
     peer.address = address
     peer.failures = 0
     peer.told.clear()
-    if (peer.dialling !== null) peer.dialling.close('the address has changed')
-    else this.#redialIn(peer, 0)
+    peer.dialling?.close('the address has changed')
+    peer.dialling = null
+    this.#redialIn(peer, 0)
   }
 
   #forget(peer: Peer): void {
@@ -167,7 +168,6 @@ export class Switchboard implements ConnectionOwner {
     peer.redial = null
     if (peer.live !== null || peer.dialling !== null) return
     peer.failures += 1
-    if (peer.answered.size > 0) return this.#redialLater(peer)
     const socket = this.#connect(peer)
     if (socket === null) return
     const connection = new Connection(socket, peer.id, this.#connectionSettings, this)
