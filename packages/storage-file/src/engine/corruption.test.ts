@@ -170,6 +170,20 @@ test('an install that rotted is refused, not undone, once a batch has followed i
   expect(() => driver.open()).toThrowError(corruptIn(/^log-00000001/))
 })
 
+test('nor is it undone when the head of its segment rotted and the files of the old generation are still there', () => {
+  const driver = new Driver(new MemoryDisk())
+  driver.open()
+  driver.write({ append: [runBehind(null, 1, 3)] })
+  const base = runBehind(null, 2, 4)
+  const staged = new Model(undefined, null, [], new Model(undefined, null, [base]).metaAt(base))
+  driver.write({ install: driver.stage(staged.base!, []) }, staged)
+  driver.engine.seal()
+  driver.disk.kill()
+  const name = driver.disk.list().find((file) => file.startsWith('log-00000001'))!
+  driver.disk.flip(name, 20, 0)
+  expect(() => driver.open()).toThrowError(corruptIn(/^log-00000001/))
+})
+
 test("a folder with somebody else's files is refused and left as it is", () => {
   const disk = new MemoryDisk()
   disk.open('holiday.jpg', 'create')
@@ -193,6 +207,27 @@ test('a folder that was begun and not finished is begun anew', () => {
     if (marker !== null) disk.write(disk.open(MARKER_NAME, 'create'), marker!, 0)
     if (aside !== null) disk.write(disk.open(`${MARKER_NAME}.new`, 'create'), aside!, 0)
     expect(new Driver(disk).open().storeId).toBe('0123456789abcdef'.repeat(2))
+  }
+})
+
+test('a crash while a folder is begun, or begun anew, never makes it foreign', () => {
+  for (let seed = 1; seed <= 12; seed++) {
+    for (let operation = 1, again = 0; again < 3; operation++) {
+      const driver = new Driver(new MemoryDisk())
+      for (let attempt = 0; attempt < 3; attempt++) {
+        driver.disk.failAt(driver.disk.operations + operation, 'power')
+        try {
+          driver.open()
+          again++
+          break
+        } catch (error) {
+          expect(error).toMatchObject({ code: 'DISK_FAILED' })
+        }
+        driver.disk.crash(seeded(seed * 1000 + operation + attempt))
+      }
+      driver.disk.failAt(Number.POSITIVE_INFINITY, 'power')
+      expect(driver.open().log.last).toBe(0)
+    }
   }
 })
 

@@ -103,6 +103,8 @@ test('truncation drops entries and nothing else: epochs, founding and store id s
   for (let i = 0; i < 20; i++) driver.write({ append: [runBehind(driver.durable.tail, 1, 3)], founding: FOUNDING, epochs: epochs(9, 1) })
   const [head] = driver.engine.read(ZERO, zxidOf(1, 7), 1 << 20)
   driver.write({ truncateTo: { zxid: head!.last, checksum: head!.checksum } })
+  driver.disk.crash(seeded(2))
+  expect(driver.expectSound().log.time).toBe(head!.time)
   driver.write({ append: [runBehind(driver.durable.tail, 2, 4, 30)] })
   driver.disk.crash(seeded(3))
   const state = driver.expectSound()
@@ -231,6 +233,22 @@ test('a staged generation is seen only when a write has installed it (rule 14)',
   expect(state.snapshot?.zxid).toBe(base.last)
   expect(state.epochs).toEqual(epochs(2))
   expect(state.founding).toEqual(FOUNDING)
+  expect(driver.disk.list().filter((name) => name.includes('-00000000-'))).toEqual([])
+})
+
+test('what an installation replaces stays until a batch has followed it', () => {
+  const driver = new Driver(new MemoryDisk())
+  driver.open()
+  driver.write({ append: [runBehind(null, 1, 30)] })
+  driver.save(driver.durable.tail, bytesOf('mine'))
+  const old = driver.disk.list().filter((name) => name.includes('-00000000-'))
+  const base = runBehind(null, 2, 40)
+  const staged = new Model(undefined, null, [], new Model(undefined, null, [base]).metaAt(base))
+  driver.write({ install: driver.stage(staged.base!, bytesOf('x')) }, staged)
+  while (driver.engine.background());
+  expect(driver.disk.list()).toEqual(expect.arrayContaining(old))
+  driver.engine.seal()
+  while (driver.engine.background());
   expect(driver.disk.list().filter((name) => name.includes('-00000000-'))).toEqual([])
 })
 

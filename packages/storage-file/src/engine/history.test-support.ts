@@ -1,7 +1,6 @@
 import {
   type EpochEnd,
   type Epochs,
-  epochOf,
   type Founding,
   type Random,
   type Run,
@@ -115,6 +114,8 @@ export class Model {
     if (JSON.stringify(state.epochs) !== JSON.stringify(this.epochs)) return `epochs ${JSON.stringify(state.epochs)} instead of ${JSON.stringify(this.epochs)}`
     if (JSON.stringify(state.founding) !== JSON.stringify(this.founding)) return 'founding'
     if (state.log.last !== last || state.log.checksum !== checksum) return `tail ${state.log.last} instead of ${last}`
+    const time = this.runs.at(-1)?.time ?? this.base?.time ?? 0
+    if (state.log.time !== time) return `time ${state.log.time} instead of ${time}`
     if (JSON.stringify(state.log.endPoints) !== JSON.stringify(this.endPoints))
       return `end points ${JSON.stringify(state.log.endPoints)} instead of ${JSON.stringify(this.endPoints)}`
     if (state.log.start < (this.base?.zxid ?? ZERO) || state.log.start > (state.snapshot?.zxid ?? ZERO)) return `start ${state.log.start}`
@@ -141,8 +142,4 @@ export function concat(parts: readonly Uint8Array[]): Uint8Array {
     at += part.length
   }
   return whole
-}
-
-export function nextEpoch(tail: Tail): number {
-  return epochOf(tail.last) + 1
 }
