@@ -117,7 +117,8 @@ export class Clients {
 
   /** Must be answered at once, and never shows less than before: the ledger judges what the machine holds, here only its place can go wrong. */
   #readLocally(life: Life, key: string, done: () => void): void {
-    const { ledger, report, timeline } = this.#world
+    const { ledger, timeline } = this.#world
+    const report = (violation: Violation): void => this.#world.report(violation)
     this.#open++
     const before = life.machine.applied
     const began = timeline.now
@@ -147,7 +148,8 @@ export class Clients {
 
   /** Ends a call once: by its answer, by the death of its process, or as a violation when neither comes. */
   #settling(life: Life, call: Call, timeoutMs: number, done: (good: boolean) => void): (judge: () => void) => void {
-    const { timeline, history, trace, report } = this.#world
+    const { timeline, history, trace } = this.#world
+    const report = (violation: Violation): void => this.#world.report(violation)
     const { name, id } = { name: `${call.kind} ${call.key}`, id: call.id }
     this.#open++
     trace.add(
