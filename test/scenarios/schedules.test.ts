@@ -59,8 +59,10 @@ function runSchedule(seed: number, log: string[] | null): ReadonlyMap<string, nu
   for (const id of ids) for (const other of ids) if (id < other) cluster.mend(id, other)
   for (const id of ids) cluster.start(id)
   const rest = (): void => {
+    let rounds = 0
     for (let moved = true; moved; ) {
       moved = false
+      if (++rounds > 10_000) throw new Error(`seed ${seed}: events beget events without end`)
       for (const id of ids) {
         while (cluster.flush(id) || cluster.hear(id)) moved = true
         for (const other of ids) if (id !== other) for (const lane of LANES) while (cluster.deliver(id, other, lane)) moved = true

@@ -169,7 +169,7 @@ describe('discovery (rule 10)', () => {
   test('ACK-E of somebody who knows more ends the attempt; nothing is fetched', () => {
     const driven = candidate()
     driven.persist()
-    expect(driven.from(1, ackEpoch(1, { last: z(1, 1) }))).toEqual(['close 1: member 1 knows more than we do', 'role looking epoch 0'])
+    expect(driven.from(1, ackEpoch(1, { last: z(1, 1) }))).toEqual(['to 2: VOTE looking for nobody at 0/0.0 round 1', 'close 1: member 1 knows more than we do', 'role looking epoch 0'])
   })
 
   test('with a quorum of ACK-E the current epoch is written, and our own ACK-LD hangs on it', () => {
@@ -191,7 +191,7 @@ describe('discovery (rule 10)', () => {
 
   test('an established leader that shuts a voter out steps down (museum 49)', () => {
     const driven = established()
-    expect(driven.from(2, { kind: 'CEPOCH', accepted: 4, acceptedFrom: null })).toEqual(['to 2: VOTE looking for 3 at 1/0.0 round 2', 'close 1: member 2 has promised epoch 4: ours, 1, shuts it out', 'role looking epoch 1'])
+    expect(driven.from(2, { kind: 'CEPOCH', accepted: 4, acceptedFrom: null })).toEqual(['to 2: VOTE looking for nobody at 0/0.0 round 1', 'to 2: VOTE looking for 3 at 1/0.0 round 2', 'close 1: member 2 has promised epoch 4: ours, 1, shuts it out', 'role looking epoch 1'])
     expect(driven.core.state.acceptedHeard).toBe(4)
   })
 })
@@ -314,14 +314,14 @@ describe('broadcast', () => {
   test('a leader whose quorum is silent for syncLimit steps down, and one whose own store is silent too (rule 25)', () => {
     const silent = established()
     for (let i = 0; i < 10; i++) silent.tick()
-    expect(silent.tick()).toEqual(['to 2: VOTE looking for 3 at 1/0.0 round 2', 'close 1: it has fallen silent', 'role looking epoch 1'])
+    expect(silent.tick()).toEqual(['to 2: VOTE looking for nobody at 0/0.0 round 1', 'to 2: VOTE looking for 3 at 1/0.0 round 2', 'close 1: it has fallen silent', 'role looking epoch 1'])
     const stuck = established()
     propose(stuck)
     for (let i = 0; i < 10; i++) {
       stuck.tick()
       stuck.from(1, { kind: 'PONG', epoch: 1, round: 0, wall: 0, notes: [] })
     }
-    expect(stuck.tick()).toEqual(['close 1: our own store is silent', 'role looking epoch 1'])
+    expect(stuck.tick()).toEqual(['to 2: VOTE looking for nobody at 0/0.0 round 1', 'close 1: our own store is silent', 'role looking epoch 1'])
   })
 
   test('when the counter is used up everything is committed, and the reign ends (rule 12)', () => {
@@ -329,7 +329,7 @@ describe('broadcast', () => {
     propose(driven)
     expect(driven.core.primary(driven.now)!.entriesRoom).toBe(0)
     driven.persist()
-    expect(driven.from(1, { kind: 'ACK', epoch: 1, upTo: z(1, 1) })).toEqual(['to 1: COMMIT 1.1', 'to 2: VOTE looking for 3 at 1/1.1 round 2', 'close 1: the counter of the epoch is exhausted', 'commit to 1.1', 'role looking epoch 1'])
+    expect(driven.from(1, { kind: 'ACK', epoch: 1, upTo: z(1, 1) })).toEqual(['to 1: COMMIT 1.1', 'to 2: VOTE looking for nobody at 0/0.0 round 1', 'to 2: VOTE looking for 3 at 1/1.1 round 2', 'close 1: the counter of the epoch is exhausted', 'commit to 1.1', 'role looking epoch 1'])
   })
 
   function chained(previous: number, checksum: number, epoch: number): ReturnType<typeof runsOf> {

@@ -18,7 +18,7 @@ import { onPong, onRead, onReadPoint, onReadRequest } from './reads.ts'
 import { leave } from './roles.ts'
 import { type CoreState, type Following, freshState } from './state.ts'
 import { forget, Step } from './step.ts'
-import type { Checksum, EpochEnd, Now, PeerId, StoredState, StoreId } from './types.ts'
+import type { Checksum, EpochEnd, Now, PeerId, SnapshotMeta, StoredState, StoreId } from './types.ts'
 import { type CoreView, viewOf } from './view.ts'
 import { maxZxid, minZxid, ZERO, type Zxid } from './zxid.ts'
 
@@ -144,12 +144,18 @@ function dispatch(step: Step, input: Input): void {
       state.applied = maxZxid(state.applied, minZxid(input.upTo, state.committed))
       return
     case 'compacted':
-      state.history.snapshot = input.snapshot
-      state.history.start = maxZxid(state.history.start, input.start)
-      return
+      return compacted(state, input.snapshot, input.start)
     case 'connection':
       return input.up ? connected(step, input.peer, input.connection, input.storeId) : disconnected(step, input.peer, input.connection)
   }
+}
+
+/** Told late, behind an install, it is of a log that is gone. */
+function compacted(state: CoreState, snapshot: SnapshotMeta, start: Zxid): void {
+  const { history } = state
+  if (history.snapshot !== null && snapshot.zxid < history.snapshot.zxid) return
+  history.snapshot = snapshot
+  history.start = maxZxid(history.start, start)
 }
 
 function tick(step: Step): void {

@@ -1,6 +1,7 @@
 import type { RoleName } from './effects.ts'
 import { looking } from './state.ts'
 import type { Step } from './step.ts'
+import { ZERO } from './zxid.ts'
 
 /**
  * Back to LOOKING. Whoever changes its mind closes the connections of the relation that ends: nothing that is still under way from it can then be taken for a part of
@@ -18,6 +19,8 @@ export function leave(step: Step, reason: string): void {
       step.peer(peer).parted = true
       step.close(peer, reason)
     }
+    // The others would go on believing that we lead, for as long as our back-off keeps us silent.
+    for (const [id, peer] of state.peers) if (peer.identified) step.send(id, { kind: 'VOTE', state: 'looking', leader: 0, zxid: ZERO, epoch: 0, round: state.round })
   } else {
     for (const number of role.reads) step.readable.push({ number, zxid: null })
     if (role.staging?.generation != null) step.discards.push(role.staging.generation)

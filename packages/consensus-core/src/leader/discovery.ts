@@ -31,7 +31,8 @@ export function lead(step: Step): void {
   }
   state.role = role
   announceRole(step)
-  // Those that decided before us have asked already.
+  // Those that decided before us have asked already. All their promises are known before an epoch is chosen.
+  for (const [id, peer] of state.peers) if (peer.cepoch !== null && step.counted(id)) state.acceptedHeard = Math.max(state.acceptedHeard, peer.cepoch.accepted)
   for (const [id, peer] of state.peers) if (peer.identified && peer.cepoch !== null) onCepoch(step, id, peer.cepoch)
   if (state.role === role) proposeEpoch(step, role)
 }

@@ -1,4 +1,4 @@
-import { checksumAt, commonPoint, recentRuns } from '../history.ts'
+import { bytesAbove, checksumAt, commonPoint, recentRuns } from '../history.ts'
 import { type AckLeader, END_POINTS_MAX, type Received } from '../messages.ts'
 import type { Learner, Leading } from '../state.ts'
 import type { Step } from '../step.ts'
@@ -31,11 +31,12 @@ function horizon(step: Step, learner: Learner): Zxid {
   return learner.counted ? step.state.history.last : maxZxid(step.state.committed, learner.sent)
 }
 
-/** Sends the rest up to the tail and NEWLEADER behind it, in one FIFO; what memory does not hold comes from the store first. */
+/** Sends the rest up to the tail and NEWLEADER behind it, in one FIFO; what memory does not hold, or would overflow a window, is streamed from the store first. */
 function welcome(step: Step, role: Leading, id: PeerId, learner: Learner): void {
   const { history, committed } = step.state
   const last = horizon(step, learner)
-  const runs = recentRuns(history, learner.sent, last)
+  const overflows = last > learner.sent && bytesAbove(history, learner.sent) > step.config.windowBytes
+  const runs = overflows ? null : recentRuns(history, learner.sent, last)
   if (runs === null) {
     startTransfer(step, role, id, learner, 'diff')
     return
