@@ -40,6 +40,8 @@ export interface ConnectionSettings {
 export class Connection {
   readonly socket: Socket
   readonly dialled: boolean
+  /** The other end's address: kept, because a closed socket has forgotten it. */
+  remote: string
   /** Whom we dialled, or who said hello; null before. */
   peer: PeerId | null
   hello: Hello | null = null
@@ -64,6 +66,12 @@ export class Connection {
   constructor(socket: Socket, peer: PeerId | null, settings: ConnectionSettings, owner: ConnectionOwner) {
     this.socket = socket
     this.dialled = peer !== null
+    this.remote = remoteOf(socket)
+    if (socket.connecting) {
+      socket.once('connect', () => {
+        this.remote = remoteOf(socket)
+      })
+    }
     this.peer = peer
     this.#owner = owner
     this.#outbox = new Outbox(settings.laneBytesMax)
@@ -211,4 +219,8 @@ export class Connection {
     this.reason ??= 'closed'
     this.#owner.closed(this)
   }
+}
+
+function remoteOf({ remoteAddress, remotePort }: Socket): string {
+  return remoteAddress === undefined ? 'an unknown address' : `${remoteAddress}:${remotePort}`
 }

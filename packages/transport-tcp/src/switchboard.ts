@@ -218,7 +218,7 @@ export class Switchboard implements ConnectionOwner {
   /** A stranger says who it is. */
   #asked(connection: Connection, hello: Hello): void {
     const { from, to } = hello
-    const address = remote(connection)
+    const address = connection.remote
     const refuse = (refusal: number, error: AntiphonError | null): void => {
       connection.refuse(this.#helloTo(from, refusal), 'refused')
       if (error !== null) this.#guard.strangersTrouble(error, from > 0 ? peerId(from) : null)
@@ -257,7 +257,7 @@ export class Switchboard implements ConnectionOwner {
     if (peer?.live !== live || peer.candidate === null) return
     const { candidate } = peer
     this.#dropCandidate(peer)
-    if (candidate.hello?.incarnation !== live.hello?.incarnation) this.#guard.strangersTrouble(trouble.twins(remote(candidate), peer.id), peer.id)
+    if (candidate.hello?.incarnation !== live.hello?.incarnation) this.#guard.strangersTrouble(trouble.twins(candidate.remote, peer.id), peer.id)
     candidate.refuse(this.#helloTo(peer.id, REFUSAL.duplicate), 'a duplicate')
   }
 
@@ -334,7 +334,7 @@ export class Switchboard implements ConnectionOwner {
   }
 
   garbage(connection: Connection, what: string): void {
-    this.#guard.strangersTrouble(trouble.garbageFrom(remote(connection), what), connection.peer)
+    this.#guard.strangersTrouble(trouble.garbageFrom(connection.remote, what), connection.peer)
   }
 
   closed(connection: Connection): void {
@@ -385,8 +385,4 @@ export class Switchboard implements ConnectionOwner {
   #peerOf(connection: Connection): Peer | undefined {
     return connection.peer === null ? undefined : this.#peers?.get(connection.peer)
   }
-}
-
-function remote({ socket }: Connection): string {
-  return socket.remoteAddress === undefined ? 'somebody' : `${socket.remoteAddress}:${socket.remotePort}`
 }

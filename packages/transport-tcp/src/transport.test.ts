@@ -350,6 +350,7 @@ describe('strangers', () => {
     }
     await until(() => a.troubles.length === 2)
     expect(a.codes()).toEqual(['CORRUPT', 'CORRUPT'])
+    for (const { error } of a.troubles) expect(error.message).toMatch(/^127\.0\.0\.1:\d+ sent/)
     expect([a.heard.length, b.heard.length]).toEqual([1, 1])
   })
 
