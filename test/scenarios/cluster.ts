@@ -13,10 +13,12 @@ import {
   entryZxid,
   formatZxid,
   type Input,
+  isQuorum,
   type Lane,
   laneOf,
   type Member,
   type Message,
+  type Now,
   type PeerId,
   peerId,
   RunBuilder,
@@ -53,6 +55,8 @@ export interface ClusterOptions {
   readonly voters: readonly number[]
   readonly observers?: readonly number[]
   readonly settings?: Partial<CoreConfig>
+  readonly weights?: Readonly<Record<number, number>>
+  readonly groups?: Readonly<Record<number, number>>
 }
 
 /**
@@ -67,6 +71,10 @@ export class Cluster {
   readonly #settings: Partial<CoreConfig>
   readonly #committed = new Map<Zxid, number>()
   readonly #leaders = new Map<number, number>()
+  /** By member and number: what was committed when the read was asked. */
+  readonly #reads = new Map<string, Zxid>()
+  /** Of wall clocks, against the common one. */
+  readonly skewMs = new Map<number, number>()
   readonly #builder = new RunBuilder()
   #time = 0
   #connections = 0
@@ -80,7 +88,7 @@ export class Cluster {
   readonly transfers: { from: PeerId; transfer: Transfer }[] = []
 
   constructor(options: ClusterOptions) {
-    const member = (id: number, role: 'voter' | 'observer'): Member => ({ id: peerId(id), role, weight: 1, group: 0, storeId: null })
+    const member = (id: number, role: 'voter' | 'observer'): Member => ({ id: peerId(id), role, weight: options.weights?.[id] ?? 1, group: options.groups?.[id] ?? 0, storeId: null })
     this.#members = [...options.voters.map((id) => member(id, 'voter')), ...(options.observers ?? []).map((id) => member(id, 'observer'))].sort((a, b) => a.id - b.id)
     this.#settings = options.settings ?? {}
     for (const { id } of this.#members) {
@@ -98,8 +106,9 @@ export class Cluster {
     return node
   }
 
-  get now(): { monotonic: number; wall: number } {
-    return { monotonic: this.#time, wall: 1_000_000 + this.#time }
+  /** Monotonic clocks have nothing to do with each other; wall clocks may be set wrong. */
+  now(id: number): Now {
+    return { monotonic: this.#time + ((id * 1_234_567) % 99_991), wall: Math.max(0, 1_000_000 + this.#time + (this.skewMs.get(id) ?? 0)) }
   }
 
   start(id: number): void {
@@ -115,7 +124,7 @@ export class Cluster {
       freshEnsembleId: birth.toString(16).padStart(32, 'e'),
       seed: birth * 7919,
     }
-    node.core = new Core(config, node.store.stored(), this.now)
+    node.core = new Core(config, node.store.stored(), this.now(node.id))
     node.fault = null
     for (const other of this.nodes.keys()) if (other !== id) this.connect(id, other)
   }
@@ -186,7 +195,7 @@ export class Cluster {
 
   propose(id: number, count: number, size = 8): boolean {
     const node = this.node(id)
-    const primary = node.core?.primary(this.now) ?? null
+    const primary = node.core?.primary(this.now(id)) ?? null
     if (primary === null) return false
     this.#builder.begin(primary.previous, primary.previousChecksum, primary.epoch, primary.time)
     for (let i = 0; i < Math.min(count, primary.entriesRoom); i++) this.#builder.add({ origin: ZERO, sequence: 0, pending: 0, machine: 1, kind: 0 }, new Uint8Array(size))
@@ -197,6 +206,7 @@ export class Cluster {
   }
 
   read(id: number, number: number): void {
+    this.#reads.set(`${id}/${number}`, this.#committedTo)
     this.step(id, { kind: 'read', number })
   }
 
@@ -304,7 +314,7 @@ export class Cluster {
     const { core } = node
     if (core === null) return
     const earlier = before(core)
-    const effects = core.step(input, this.now)
+    const effects = core.step(input, this.now(node.id))
     const breach = checkState(core) ?? checkStep(core, earlier, effects)
     if (breach !== null) throw new Error(`member ${id}: ${breach}`)
     for (const line of describeEffects(effects)) this.trace(`  ${id}: ${line}`)
@@ -318,7 +328,14 @@ export class Cluster {
     for (const write of effects.writes) node.store.write(write)
     for (const outgoing of effects.sends) this.#send(node, outgoing.to, outgoing.connection, outgoing.message)
     for (const transfer of effects.transfers) this.transfers.push({ from: node.id, transfer })
-    for (const grant of effects.readable) node.reads.push(grant.zxid === null ? `read ${grant.number} not granted` : `read ${grant.number} at ${formatZxid(grant.zxid)}`)
+    for (const grant of effects.readable) {
+      const asked = this.#reads.get(`${node.id}/${grant.number}`)
+      if (asked === undefined) throw new Error(`read ${grant.number} answered twice or never asked`)
+      this.#reads.delete(`${node.id}/${grant.number}`)
+      if (grant.zxid !== null && grant.zxid < asked) throw new Error(`member ${node.id} reads at ${formatZxid(grant.zxid)}, but ${formatZxid(asked)} was committed before it asked`)
+      this.#count(grant.zxid === null ? 'read refused' : 'read granted')
+      node.reads.push(grant.zxid === null ? `read ${grant.number} not granted` : `read ${grant.number} at ${formatZxid(grant.zxid)}`)
+    }
     const { commitTo, role, fault } = effects
     const closes = [...effects.closes]
     if (role?.role === 'leading' && role.active) this.#established(node.id, role.epoch)
@@ -361,7 +378,7 @@ export class Cluster {
           this.#count('committed')
           const holders = [...this.nodes.values()].filter((other) => core.view().configuration.members.some((member) => member.id === other.id && member.storeId === other.store.storeId) && holdsDurably(other.store, zxid, checksum))
           const voters = this.#members.filter((member) => member.role === 'voter').length
-          if (holders.length * 2 <= voters) throw new Error(`${formatZxid(zxid)} is committed with ${holders.length} durable copies of ${voters}`)
+          if (!isQuorum({ version: ZERO, members: this.#members }, (member) => holders.some((holder) => holder.id === member.id))) throw new Error(`${formatZxid(zxid)} is committed with ${holders.length} durable copies of ${voters}`)
         }
       }
     }
