@@ -7,7 +7,12 @@ import { CHUNK_BYTES, chunksOf, ValueStream } from './snapshot.ts'
 function read(bytes: Uint8Array, cut: number): unknown {
   const values: unknown[] = []
   const stream = new ValueStream((value) => values.push(value))
-  for (let at = 0; at < bytes.length; at += cut) stream.push(bytes.slice(at, at + cut))
+  for (let at = 0; at < bytes.length; at += cut) {
+    const chunk = new Uint8Array(bytes.subarray(at, at + cut))
+    stream.push(chunk)
+    // The chunk's memory is only lent.
+    chunk.fill(0xdd)
+  }
   stream.finish()
   return values.length === 1 ? values[0] : values
 }

@@ -102,17 +102,27 @@ export class ValueStream {
     this.#reader.frozen = true
   }
 
+  /** The chunk's memory is only lent: what is kept of it is copied. */
   push(chunk: Uint8Array): void {
-    this.#parts.push(chunk)
-    this.#partsBytes += chunk.length
-    if (this.#partsBytes < this.#needed) return
-    const bytes = this.#parts.length === 1 ? chunk : joined(this.#parts, this.#partsBytes)
+    const length = this.#partsBytes + chunk.length
+    if (length < this.#needed) {
+      this.#keep(chunk)
+      return
+    }
+    const bytes = this.#parts.length === 0 ? chunk : joined([...this.#parts, chunk], length)
+    this.#parts = []
+    this.#partsBytes = 0
     this.#reader.open(bytes)
     this.#needed = this.#take()
-    // The chunk's memory is the caller's.
-    const rest = bytes.slice(this.#reader.at)
-    this.#parts = rest.length === 0 ? [] : [rest]
-    this.#partsBytes = rest.length
+    this.#keep(bytes.subarray(this.#reader.at))
+    this.#reader.close()
+  }
+
+  /** A Buffer's own `slice` would not copy. */
+  #keep(part: Uint8Array): void {
+    if (part.length === 0) return
+    this.#parts.push(new Uint8Array(part))
+    this.#partsBytes += part.length
   }
 
   finish(): void {
