@@ -175,7 +175,11 @@ export class Reign {
 
   #fillInbox(): void {
     this.#inbox.drain((received) => this.#admit(received))
-    this.#inbox.takeDropped((origin, from, connection) => this.#askAgain(origin, from, connection))
+    this.#inbox.takeDropped((origin, from, connection) => {
+      // What was dropped may have been the answer to the last question.
+      this.#askedFor.delete(origin)
+      this.#askAgain(origin, from, connection)
+    })
   }
 
   /** False: there is no room for the rest of it now. */
