@@ -1,4 +1,4 @@
-import { AntiphonError, formatZxid, invalidArgument, type Run, type Zxid } from '@antiphon/ports'
+import { AntiphonError, formatZxid, invalidArgument, type Zxid } from '@antiphon/ports'
 import { decodeFounding } from '@antiphon/wire'
 import {
   FLAG_BATCH_END,
@@ -9,18 +9,20 @@ import {
   RECORD_HEAD_BYTES,
   RECORD_RUN,
   RECORD_TRUNCATE,
+  type RunHead,
   readEpochs,
   recordKind,
   recordLength,
   recordSalt,
   recordSpan,
+  runHeadAt,
   sealRecord,
   u32,
   u64,
 } from './format.ts'
 import type { Identity, Log, Place } from './log-files.ts'
 import type { LogIndex, Segment } from './log-index.ts'
-import { type LogReader, runAt } from './log-reader.ts'
+import type { LogReader } from './log-reader.ts'
 import type { Pack } from './pack.ts'
 
 /** Puts packs into one piece behind the head of their segment, if that is new. Its memory is used again. */
@@ -58,7 +60,7 @@ export function applyBatch(reader: LogReader, identity: Identity, floor: Zxid, l
     const payload = at + RECORD_HEAD_BYTES
     switch (recordKind(bytes, at)) {
       case RECORD_RUN:
-        append(log.index, segment, offset + at, offset + next, runAt(bytes, payload, recordLength(bytes, at)))
+        append(log.index, segment, offset + at, offset + next, runHeadAt(bytes, payload))
         break
       case RECORD_TRUNCATE:
         truncate(reader, log.index, floor, bytes, payload)
@@ -76,11 +78,11 @@ export function applyBatch(reader: LogReader, identity: Identity, floor: Zxid, l
   }
 }
 
-function append(index: LogIndex, segment: Segment, from: number, to: number, run: Run): void {
+function append(index: LogIndex, segment: Segment, from: number, to: number, run: RunHead): void {
   const { tail } = index
   if (run.previous !== tail.zxid) throw invalidArgument(`a run behind ${formatZxid(run.previous)} cannot follow ${formatZxid(tail.zxid)}`)
   if (run.previousChecksum !== tail.checksum) throw diverged(tail.zxid)
-  index.append(segment, from, to, run.previous, { zxid: run.last, checksum: run.checksum, time: run.time })
+  index.append(segment, from, to, run)
 }
 
 function truncate(reader: LogReader, index: LogIndex, floor: Zxid, bytes: Uint8Array, payload: number): void {

@@ -102,6 +102,22 @@ export function putRunFixed(bytes: Uint8Array, at: number, run: Run): void {
   putU32(bytes, at + 44, 0)
 }
 
+/** All of a run but its bytes. */
+export type RunHead = Omit<Run, 'bytes'>
+
+/** Of the run's record whose payload begins at `at`. */
+export function runHeadAt(bytes: Uint8Array, at: number): RunHead {
+  return {
+    previous: u64(bytes, at) as Zxid,
+    first: u64(bytes, at + 8) as Zxid,
+    last: u64(bytes, at + 16) as Zxid,
+    previousChecksum: u32(bytes, at + 24),
+    checksum: u32(bytes, at + 28),
+    time: u64(bytes, at + 32),
+    entries: u32(bytes, at + 40),
+  }
+}
+
 export const recordKind = (bytes: Uint8Array, at: number): number => bytes[at + 6]!
 export const recordFlags = (bytes: Uint8Array, at: number): number => bytes[at + 7]!
 export const recordLength = (bytes: Uint8Array, at: number): number => u32(bytes, at + 8)

@@ -1,6 +1,6 @@
-import { type EpochEnd, epochOf, ZERO, type Zxid } from '@antiphon/ports'
+import { type Checksum, type EpochEnd, epochOf, ZERO, type Zxid } from '@antiphon/ports'
 import type { FileHandle } from './disk.ts'
-import type { Point, SegmentHead } from './format.ts'
+import type { Point, RunHead, SegmentHead } from './format.ts'
 
 /** A file of the log. */
 export interface Segment {
@@ -17,24 +17,26 @@ export interface Segment {
   filled: number
 }
 
-/** Records that stand together and follow each other in the history: what the index knows of them, and no more. */
+/** Records that stand together, follow each other in the history and are of one epoch: what the index knows of them, and no more. */
 export interface Extent {
   readonly segment: Segment
   readonly from: number
   to: number
   readonly previous: Zxid
+  readonly previousChecksum: Checksum
+  entries: number
   /** Truncation lowers it: what the records hold above is not in the history. */
   end: Point
-  /** Nothing may be added: the next records do not follow. */
+  /** Nothing may be added: the next records do not follow. `to` and `entries` then tell more than there is. */
   cut: boolean
 }
 
 /** How large an extent may become before the next is begun: what a search reads at most, but for a single longer record. */
-const EXTENT_BYTES = 256 * 1024
+const EXTENT_BYTES = 64 * 1024
 
 const EMPTY: Point = { zxid: ZERO, checksum: 0, time: 0 }
 
-/** Where the history's entries stand: sparse, so that its size is a few thousandths of a percent of the log's. */
+/** Where the history's entries stand: sparse, so that its size is a fraction of a percent of the log's. */
 export class LogIndex {
   #start: Point
   readonly #extents: Extent[] = []
@@ -64,13 +66,15 @@ export class LogIndex {
   }
 
   /** The record at [from, to) follows the tail. */
-  append(segment: Segment, from: number, to: number, previous: Zxid, end: Point): void {
+  append(segment: Segment, from: number, to: number, { previous, previousChecksum, last: zxid, checksum, time, entries }: RunHead): void {
+    const end = { zxid, checksum, time }
     const last = this.#extents.at(-1)
-    if (last !== undefined && last.segment === segment && !last.cut && to - last.from <= EXTENT_BYTES) {
+    if (last !== undefined && last.segment === segment && !last.cut && to - last.from <= EXTENT_BYTES && epochOf(last.end.zxid) === epochOf(zxid)) {
       last.to = to
       last.end = end
+      last.entries += entries
     } else {
-      this.#extents.push({ segment, from, to, previous, end, cut: false })
+      this.#extents.push({ segment, from, to, previous, previousChecksum, entries, end, cut: false })
     }
     this.#extend(end)
   }

@@ -7,14 +7,14 @@ import {
   RECORD_HEAD_BYTES,
   RECORD_RUN,
   RUN_FIXED_BYTES,
+  type RunHead,
   recordHolds,
   recordKind,
   recordLength,
   recordNeeds,
   recordSalt,
   recordSpan,
-  u32,
-  u64,
+  runHeadAt,
 } from './format.ts'
 import type { Extent, LogIndex, Segment } from './log-index.ts'
 
@@ -23,20 +23,6 @@ export interface Underway {
   readonly segment: Segment
   readonly offset: number
   readonly bytes: Uint8Array
-}
-
-/** The run whose record's payload begins at `at`: it shares the memory of `bytes`. */
-export function runAt(bytes: Uint8Array, at: number, length: number): Run {
-  return {
-    previous: u64(bytes, at) as Zxid,
-    first: u64(bytes, at + 8) as Zxid,
-    last: u64(bytes, at + 16) as Zxid,
-    previousChecksum: u32(bytes, at + 24),
-    checksum: u32(bytes, at + 28),
-    time: u64(bytes, at + 32),
-    entries: u32(bytes, at + 40),
-    bytes: bytes.subarray(at + RUN_FIXED_BYTES, at + length),
-  }
 }
 
 /** Reads entries back. Everything that comes from the disk is verified here. */
@@ -71,19 +57,52 @@ export class LogReader {
    * @throws AntiphonError CORRUPT, DISK_FAILED
    */
   read(index: LogIndex, after: Zxid, upTo: Zxid, bytesMax: number): Run[] {
-    const merger = new Merger(bytesMax)
-    for (let i = index.after(after); i < index.extents.length && !merger.full; i++) {
+    const found = new Collector(bytesMax)
+    for (let i = index.after(after); i < index.extents.length && !found.full; i++) {
       const extent = index.extents[i]!
       const limit = upTo < extent.end.zxid ? upTo : extent.end.zxid
       if (extent.previous >= limit) break
+      if (after <= extent.previous && limit === extent.end.zxid && !extent.cut) {
+        const fits = extent.to - extent.from <= found.room
+        if (!fits && found.room < bytesMax) break
+        if (fits && this.#collectWhole(extent, found)) continue
+      }
       this.#visit(extent, (run) => {
         if (run.last <= after) return true
         const tail = cutAfter(run, after)
         const wanted = tail === null ? null : cutBehind(tail, limit)
-        return wanted !== null && merger.add(wanted) && run.last < limit
+        return wanted !== null && found.add(wanted) && run.last < limit
       })
     }
-    return merger.finish()
+    return found.finish()
+  }
+
+  /**
+   * All of an extent, in one pass: it is read to where it will stay, the heads between the entries are squeezed out, and the history's checksum over all of it says whether it is
+   * what was written. False when it is not: then `#visit` finds the place.
+   */
+  #collectWhole(extent: Extent, found: Collector): boolean {
+    const { segment, from, to } = extent
+    const { memory, begin } = found.reserve(to - from)
+    const end = begin + to - from
+    this.#load(segment, from, memory.subarray(begin, end))
+    let kept = begin
+    for (let at = begin; at < end; ) {
+      if (end - at < RECORD_HEAD_BYTES || recordNeeds(memory, at) === 0) return false
+      const next = at + recordSpan(memory, at)
+      if (next > end) return false
+      if (recordKind(memory, at) === RECORD_RUN) {
+        const bytesEnd = at + RECORD_HEAD_BYTES + recordLength(memory, at)
+        const bytesBegin = at + RECORD_HEAD_BYTES + RUN_FIXED_BYTES
+        memory.copyWithin(kept, bytesBegin, bytesEnd)
+        kept += bytesEnd - bytesBegin
+      }
+      at = next
+    }
+    if (crc32(memory, extent.previousChecksum, begin, kept) !== extent.end.checksum) return false
+    const { previous, previousChecksum, entries, end: last } = extent
+    found.keep({ previous, previousChecksum, first: entryZxid(memory, begin), last: last.zxid, checksum: last.checksum, time: last.time, entries }, kept)
+    return true
   }
 
   /** The extent's runs in order, verified, until `each` answers false. Their memory is used again. */
@@ -99,7 +118,8 @@ export class LogReader {
         if (!recordHolds(bytes, at, salt, offset)) throw damaged(segment, offset)
       }
       if (recordKind(bytes, at) !== RECORD_RUN) continue
-      const run = runAt(bytes, at + RECORD_HEAD_BYTES, recordLength(bytes, at))
+      const payload = at + RECORD_HEAD_BYTES
+      const run = { ...runHeadAt(bytes, payload), bytes: bytes.subarray(payload + RUN_FIXED_BYTES, payload + recordLength(bytes, at)) }
       if (crc32(run.bytes, run.previousChecksum) !== run.checksum) throw damaged(segment, offset)
       if (run.previous !== tail) throw corruptAt(segment.name, offset, 'an entry does not follow the one before it')
       tail = run.last
@@ -107,20 +127,25 @@ export class LogReader {
     }
   }
 
-  /** [from, to) of a segment, from the disk and from what is on its way there. */
+  /** [from, to) of a segment; its memory is used again. */
   #region(segment: Segment, from: number, to: number): Uint8Array {
     const count = to - from
     if (this.#scratch.length < count) this.#scratch = new Uint8Array(Math.max(count, 2 * this.#scratch.length))
-    const scratch = this.#scratch
+    this.#load(segment, from, this.#scratch.subarray(0, count))
+    return this.#scratch
+  }
+
+  /** Fills `into` from the disk, and from what is on its way there. */
+  #load(segment: Segment, from: number, into: Uint8Array): void {
     const underway = this.underway?.segment === segment ? this.underway : null
-    const onDisk = underway === null ? count : Math.min(count, Math.max(0, underway.offset - from))
+    const onDisk = underway === null ? into.length : Math.min(into.length, Math.max(0, underway.offset - from))
     if (onDisk > 0) {
       segment.file ??= this.#disk.open(segment.name, 'write')
-      const read = this.#disk.read(segment.file, scratch.subarray(0, onDisk), from)
+      const read = this.#disk.read(segment.file, onDisk === into.length ? into : into.subarray(0, onDisk), from)
       if (read < onDisk) throw corruptAt(segment.name, from + read, 'the file ends before its entries do')
     }
-    if (underway !== null && onDisk < count) scratch.set(underway.bytes.subarray(from + onDisk - underway.offset, to - underway.offset), onDisk)
-    return scratch
+    if (underway !== null && onDisk < into.length)
+      into.set(underway.bytes.subarray(from + onDisk - underway.offset, from + into.length - underway.offset), onDisk)
   }
 }
 
@@ -128,12 +153,12 @@ function damaged(segment: Segment, offset: number): AntiphonError {
   return corruptAt(segment.name, offset, 'what is read is not what was written')
 }
 
-/** Joins runs that follow each other, up to a number of bytes. */
-class Merger {
+/** Joins runs that follow each other, up to a number of bytes, into one piece of memory: one run for each epoch. */
+class Collector {
   readonly #bytesMax: number
   #bytes: Uint8Array<ArrayBuffer>
   #length = 0
-  readonly #runs: Run[] = []
+  readonly #runs: RunHead[] = []
   /** Where each run's bytes begin. */
   readonly #starts: number[] = []
   full = false
@@ -143,34 +168,48 @@ class Merger {
     this.#bytes = new Uint8Array(Math.min(Math.max(bytesMax, 256), 64 * 1024))
   }
 
+  /** Bytes that may still be taken. */
+  get room(): number {
+    return this.#bytesMax - this.#length
+  }
+
   /** Takes what fits of it, one entry at least if it is the first; false when no more does. Copies. */
   add(run: Run): boolean {
-    const room = this.#bytesMax - this.#length
-    const fitting = run.bytes.length <= room ? run : cutToBytes(run, room, this.#length === 0)
+    const fitting = run.bytes.length <= this.room ? run : cutToBytes(run, this.room, this.#length === 0)
     this.full = fitting !== run
     if (fitting === null) return false
-    const last = this.#runs.at(-1)
-    if (last === undefined || epochOf(last.last) !== epochOf(fitting.first)) {
-      this.#runs.push(fitting)
+    const { memory, begin } = this.reserve(fitting.bytes.length)
+    memory.set(fitting.bytes, begin)
+    this.keep(fitting, begin + fitting.bytes.length)
+    return !this.full
+  }
+
+  /** Memory for `count` more bytes, from `begin` on. */
+  reserve(count: number): { memory: Uint8Array<ArrayBuffer>; begin: number } {
+    const needed = this.#length + count
+    if (needed > this.#bytes.length) {
+      const grown = new Uint8Array(Math.max(needed, Math.min(this.#bytes.length * 4, this.#bytesMax)))
+      grown.set(this.#bytes.subarray(0, this.#length))
+      this.#bytes = grown
+    }
+    return { memory: this.#bytes, begin: this.#length }
+  }
+
+  /** What stands in the memory up to `end` is the next run's. */
+  keep(run: RunHead, end: number): void {
+    const before = this.#runs.at(-1)
+    if (before === undefined || epochOf(before.last) !== epochOf(run.first)) {
+      this.#runs.push(run)
       this.#starts.push(this.#length)
     } else {
-      const { last: zxid, checksum, time } = fitting
-      this.#runs[this.#runs.length - 1] = { ...last, last: zxid, checksum, time, entries: last.entries + fitting.entries }
+      const { last, checksum, time } = run
+      this.#runs[this.#runs.length - 1] = { ...before, last, checksum, time, entries: before.entries + run.entries }
     }
-    if (this.#length + fitting.bytes.length > this.#bytes.length) this.#grow(this.#length + fitting.bytes.length)
-    this.#bytes.set(fitting.bytes, this.#length)
-    this.#length += fitting.bytes.length
-    return !this.full
+    this.#length = end
   }
 
   finish(): Run[] {
     return this.#runs.map((run, i) => ({ ...run, bytes: this.#bytes.subarray(this.#starts[i], this.#starts[i + 1] ?? this.#length) }))
-  }
-
-  #grow(needed: number): void {
-    const grown = new Uint8Array(Math.max(needed, Math.min(this.#bytes.length * 4, this.#bytesMax)))
-    grown.set(this.#bytes.subarray(0, this.#length))
-    this.#bytes = grown
   }
 }
 

@@ -20,6 +20,7 @@ import {
   RECORD_TRUNCATE,
   readEpochs,
   recordSalt,
+  runHeadAt,
   type SegmentHead,
   samePoint,
   segmentName,
@@ -29,7 +30,6 @@ import {
 } from './format.ts'
 import { emptyLog, type Log, type LogSettings } from './log-files.ts'
 import { LogIndex, type Segment } from './log-index.ts'
-import { runAt } from './log-reader.ts'
 import { FileReader, findLaterRecord, type RecordVisit, scanBatches } from './scan.ts'
 
 /** What the folder holds, all of it durable. */
@@ -315,10 +315,11 @@ class Recovery {
     for (const { kind, offset, next, bytes } of records) {
       const at = RECORD_HEAD_BYTES
       if (kind === RECORD_RUN) {
-        const { previous, previousChecksum, last, checksum, time } = runAt(bytes, at, 0)
-        if (!samePoint({ zxid: previous, checksum: previousChecksum, time }, index.tail))
+        const run = runHeadAt(bytes, at)
+        const { tail } = index
+        if (run.previous !== tail.zxid || run.previousChecksum !== tail.checksum)
           throw corruptAt(segment.name, offset, 'entries do not follow the history before them')
-        index.append(segment, offset, next, previous, { zxid: last, checksum, time })
+        index.append(segment, offset, next, run)
       } else if (kind === RECORD_TRUNCATE) {
         index.truncate({ zxid: u64(bytes, at) as Zxid, checksum: u32(bytes, at + 8), time: u64(bytes, at + 16) })
       } else if (kind === RECORD_EPOCHS) {

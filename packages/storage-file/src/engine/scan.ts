@@ -7,7 +7,6 @@ import {
   padded,
   RECORD_HEAD_BYTES,
   RECORD_RUN,
-  RUN_FIXED_BYTES,
   recordBatch,
   recordFlags,
   recordHolds,
@@ -86,14 +85,14 @@ export class FileReader {
   }
 }
 
-/** One record that holds. Its head and fixed part stand in `bytes` from `at` on during the visit. */
+/** One record that holds. It is used again after the visit. */
 export interface RecordVisit {
-  readonly kind: number
-  readonly offset: number
+  kind: number
+  offset: number
   /** Behind its padding. */
-  readonly next: number
-  /** A copy of the covered bytes. */
-  readonly bytes: Uint8Array
+  next: number
+  /** A copy of head and payload; of a run's payload the fixed part alone. */
+  bytes: Uint8Array
 }
 
 export interface Scan {
@@ -119,28 +118,21 @@ export function scanBatches(
   let end = from
   let batch = firstBatch
   const records: RecordVisit[] = []
+  const spare: RecordVisit[] = []
+  const stop = (offset: number, reason: string | null): Scan => ({ end, lastBatch: batch - 1, bad: reason === null ? null : { offset, reason } })
   for (let offset = from; ; ) {
-    const found = readRecord(reader, offset, salt)
-    if (typeof found === 'string') {
-      const clean = records.length === 0 && found === NOTHING
-      return { end, lastBatch: batch - 1, bad: clean ? null : { offset, reason: found } }
-    }
-    const { bytes } = found
+    const record = spare.pop() ?? { kind: 0, offset: 0, next: 0, bytes: new Uint8Array(0) }
+    const reason = readRecord(reader, offset, salt, record)
+    if (reason !== null) return stop(offset, records.length === 0 && reason === NOTHING ? null : reason)
+    const { bytes } = record
     if (recordBatch(bytes, 0) !== batch || recordIndex(bytes, 0) !== records.length || (recordFlags(bytes, 0) & FLAG_STAGED) !== (staged ? FLAG_STAGED : 0)) {
-      return {
-        end,
-        lastBatch: batch - 1,
-
-        bad: {
-          offset,
-          reason: `record ${recordIndex(bytes, 0)} of batch ${recordBatch(bytes, 0)} stands where record ${records.length} of batch ${batch} is due`,
-        },
-      }
+      return stop(offset, `record ${recordIndex(bytes, 0)} of batch ${recordBatch(bytes, 0)} stands where record ${records.length} of batch ${batch} is due`)
     }
-    records.push(found)
-    offset = found.next
+    records.push(record)
+    offset = record.next
     if ((recordFlags(bytes, 0) & FLAG_BATCH_END) !== 0) {
       visit(records)
+      for (const used of records) spare.push(used)
       records.length = 0
       end = offset
       batch++
@@ -150,7 +142,8 @@ export function scanBatches(
 
 const NOTHING = 'nothing is written here'
 
-function readRecord(reader: FileReader, offset: number, salt: number): RecordVisit | string {
+/** Fills `record`; why there is none. */
+function readRecord(reader: FileReader, offset: number, salt: number, record: RecordVisit): string | null {
   let at = reader.seek(offset, RECORD_HEAD_BYTES)
   if (at < 0) return reader.size - offset <= 0 || isZero(reader, offset, reader.size) ? NOTHING : 'the file ends within the head of a record'
   const needs = recordNeeds(reader.bytes, at)
@@ -158,16 +151,17 @@ function readRecord(reader: FileReader, offset: number, salt: number): RecordVis
   at = reader.seek(offset, needs)
   if (at < 0) return 'the file ends within a record'
   if (!recordHolds(reader.bytes, at, salt, offset)) return 'the checksum of a record does not match'
-  const bytes = reader.bytes.slice(at, at + needs)
-  const kind = recordKind(bytes, 0)
-  const end = offset + RECORD_HEAD_BYTES + recordLength(bytes, 0)
-  if (kind === RECORD_RUN) {
-    const from = offset + RECORD_HEAD_BYTES + RUN_FIXED_BYTES
-    if (end > reader.size) return 'the file ends within the entries of a record'
-    if (reader.checksum(from, end, u32(bytes, RECORD_HEAD_BYTES + 24)) !== u32(bytes, RECORD_HEAD_BYTES + 28))
-      return 'the entries of a record do not have its checksum'
-  }
-  return { kind, offset, next: offset + padded(end - offset), bytes }
+  if (record.bytes.length !== needs) record.bytes = new Uint8Array(needs)
+  for (let i = 0; i < needs; i++) record.bytes[i] = reader.bytes[at + i]!
+  record.kind = recordKind(record.bytes, 0)
+  record.offset = offset
+  const end = offset + RECORD_HEAD_BYTES + recordLength(record.bytes, 0)
+  record.next = offset + padded(end - offset)
+  if (record.kind !== RECORD_RUN) return null
+  if (end > reader.size) return 'the file ends within the entries of a record'
+  const fixed = RECORD_HEAD_BYTES
+  const checksum = reader.checksum(offset + needs, end, u32(record.bytes, fixed + 24))
+  return checksum === u32(record.bytes, fixed + 28) ? null : 'the entries of a record do not have its checksum'
 }
 
 function isZero(reader: FileReader, from: number, to: number): boolean {
