@@ -10,6 +10,8 @@ const LOCK_FILE = new URL('../../../package-lock.json', import.meta.url)
 /** Between the new leader and the return of the old one. */
 const AWAY_MS = 1000
 const PHASE_MS = 15_000
+/** A run on the lock file ends by then, cleaning up included, whatever happens: 30 s with the default settings. */
+const RUN_MS = 21_000
 const SIGNALS = [
   ['SIGINT', 130],
   ['SIGTERM', 143],
@@ -49,8 +51,11 @@ async function main(options: Options): Promise<boolean> {
   const fail = (why: string): void => {
     failure ??= new Error(why)
   }
+  const began = performance.now()
+  let runMs = Number.POSITIVE_INFINITY
   const check = (): void => {
     if (failure !== null) throw failure
+    if (performance.now() - began > runMs) throw new Error(`the run is not over after ${runMs / 1000} s`)
   }
   const wait = (condition: () => boolean, what: string, ms?: number): Promise<void> =>
     until(
@@ -77,7 +82,6 @@ async function main(options: Options): Promise<boolean> {
 
   try {
     display.say('three processes on loopback, their files in a temporary folder')
-    const began = performance.now()
     const piped = pipedSource((line, why) => display.say(`line ${line} of the input is no record and was skipped: ${why}`))
     ensemble = await Ensemble.start({
       onView: () => {},
@@ -92,6 +96,7 @@ async function main(options: Options): Promise<boolean> {
     let feedingSince = Number.POSITIVE_INFINITY
     source = (await piped) ?? lockFileSource(LOCK_FILE, () => (performance.now() - feedingSince) / (options.seconds * 1000))
     const isPiped = source.isFinite
+    if (!isPiped) runMs = RUN_MS + options.seconds * 1000
     const feeding = new Feeder(members, source, options.rate, ({ id, name }, { code, message, remedy }) =>
       display.say(`write ${id} (${name}) was not acknowledged: ${code}: ${message} ${remedy}`),
     )
