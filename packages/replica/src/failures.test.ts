@@ -215,6 +215,29 @@ test('a replica that catches up by a snapshot can not tell what became of what i
   expect(itemsOf(late).filter((text) => text === 'passed by' || text === 'still pending')).toEqual(['passed by', 'still pending'])
 })
 
+test('a snapshot whose transfer is broken off again and again arrives in the end', async () => {
+  const three = ensemble(3, { snapshotEveryEntries: 50, retainSnapshots: 1, recentBytes: 0 }, { delayMs: 2 })
+  await three.startAll()
+  const late = three.follower().id
+  await three.stop(late)
+  const leader = three.leader()
+  const long = 'x'.repeat(10_000)
+  await Promise.all(Array.from({ length: 120 }, (_, i) => leader.propose('list', { text: `${i} ${long}` })))
+  const back = await three.start(late)
+  const isTransferring = (): boolean => leader.status().learners.some(({ peer, stage }) => peer === late && stage === 'transferring')
+  let broken = 0
+  while (broken < 3 && !back.status().active) {
+    await until(() => isTransferring() || back.status().active)
+    if (!isTransferring()) break
+    three.network.drop(address(leader.id), address(late))
+    broken++
+    await until(() => !isTransferring())
+  }
+  await back.ready()
+  expect(broken).toBe(3)
+  expect(itemsOf(back)).toEqual(itemsOf(leader))
+})
+
 test('a deposed leader forgets what it prepared, and its requests go to the next one', async () => {
   const three = ensemble(3)
   const replicas = await three.startAll()

@@ -1,4 +1,4 @@
-import { type Lane, laneOf, type Message, type Outgoing, type PeerId, type Propose } from '@antiphon/consensus-core'
+import { type Commit, type Lane, laneOf, type Message, type Outgoing, type PeerId, type Propose } from '@antiphon/consensus-core'
 import type { StoreId, Transport } from '@antiphon/ports'
 import { encodeMessage } from '@antiphon/wire'
 
@@ -14,6 +14,8 @@ interface Link {
   readonly storeId: StoreId
   readonly held: Record<Lane, Held[]>
   heldBytes: number
+  /** A commit point that the next PROPOSE may carry. */
+  commit: Commit | null
 }
 
 const LANES: readonly Lane[] = ['control', 'entries', 'bulk']
@@ -26,6 +28,8 @@ export class Links {
   readonly #transport: Transport
   readonly #heldBytesMax: number
   readonly #links = new Map<PeerId, Link>()
+  /** Commit points wait for the end of the turn. */
+  hasCommits = false
   #encoded: Message | null = null
   #pieces: readonly Uint8Array[] = []
 
@@ -35,7 +39,7 @@ export class Links {
   }
 
   up(peer: PeerId, connection: number, storeId: StoreId): void {
-    this.#links.set(peer, { peer, connection, storeId, held: { control: [], entries: [], bulk: [] }, heldBytes: 0 })
+    this.#links.set(peer, { peer, connection, storeId, held: { control: [], entries: [], bulk: [] }, heldBytes: 0, commit: null })
   }
 
   /** Forgets the connection, and what is held for it. */
@@ -65,6 +69,30 @@ export class Links {
   post({ to, connection, message }: Outgoing): void {
     const link = this.#links.get(to)
     if (link === undefined || link.connection !== connection) return
+    if (message.kind === 'COMMIT') {
+      // Rule 19: it rides on the PROPOSE that this turn sends, if it sends one; `postCommits` ends the turn.
+      link.commit = message
+      this.hasCommits = true
+    } else {
+      this.#post(link, message)
+    }
+  }
+
+  /** The commit points that no PROPOSE has carried go by themselves. */
+  postCommits(): void {
+    if (!this.hasCommits) return
+    this.hasCommits = false
+    for (const link of this.#links.values()) {
+      const { commit } = link
+      link.commit = null
+      if (commit !== null) this.#post(link, commit)
+    }
+  }
+
+  #post(link: Link, message: Message): void {
+    const { peer: to, connection } = link
+    if (message.kind === 'PROPOSE' && link.commit !== null && message.epoch === link.commit.epoch && message.committed >= link.commit.committed)
+      link.commit = null
     const lane = laneOf(message.kind)
     const pieces = this.#encode(message)
     if (link.held[lane].length === 0 && this.#transport.send(to, pieces, lane)) return

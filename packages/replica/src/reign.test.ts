@@ -398,9 +398,33 @@ test('rule 22, first form: what a snapshot jumped over is unknown, the rest stay
   proposals.close(null)
 })
 
+test('rule 19: a commit point rides on the PROPOSE of its turn, or goes by itself at the end', () => {
+  const { transport, links, reign, primary, ask } = reigning()
+  const commit = (counter: number): Message => ({ kind: 'COMMIT', epoch: 2, committed: zxidOf(2, counter) })
+  links.post({ to: PEER, connection: 1, message: commit(1) })
+  links.post({ to: PEER, connection: 1, message: commit(2) })
+  expect(transport.sent).toEqual([])
+  links.postCommits()
+  links.postCommits()
+  expect(transport.sent.splice(0)).toEqual([commit(2)])
+  ask('x')
+  const run = reign.fill(primary)!
+  const propose = (counter: number): Message => ({ kind: 'PROPOSE', epoch: 2, committed: zxidOf(2, counter), run })
+  links.post({ to: PEER, connection: 1, message: commit(3) })
+  links.post({ to: PEER, connection: 1, message: propose(3) })
+  links.postCommits()
+  expect(transport.sent.splice(0).map(({ kind }) => kind)).toEqual(['PROPOSE'])
+  // One of a transfer says nothing of the commit point.
+  links.post({ to: PEER, connection: 1, message: commit(4) })
+  links.post({ to: PEER, connection: 1, message: propose(3) })
+  links.postCommits()
+  expect(transport.sent.map(({ kind }) => kind)).toEqual(['PROPOSE', 'COMMIT'])
+  expect(links.hasCommits).toBe(false)
+})
+
 test('a full lane holds what the core sends, in order, up to a bound; beyond it the connection is given up', () => {
   const { transport, links } = reigning()
-  const commit = (counter: number): Message => ({ kind: 'COMMIT', epoch: 2, committed: zxidOf(2, counter) })
+  const commit = (counter: number): Message => ({ kind: 'COMMIT-LD', epoch: 2, committed: zxidOf(2, counter) })
   transport.full = true
   for (let i = 1; i <= 3; i++) links.post({ to: PEER, connection: 1, message: commit(i) })
   expect(links.offer(PEER, 1, commit(9))).toBe(false)

@@ -24,7 +24,13 @@ test('requests that were dropped twice for want of room are asked for twice', ()
   const inbox = new Inbox(1000)
   const primary = (room: number): Primary => ({ epoch: 1, previous: zxidOf(1, 9), previousChecksum: 0, time: 1, entriesRoom: 1e6, bytesRoom: room })
   const reign = new Reign(host, inbox, primary(1e6), table)
-  const ask = (from: typeof origin, first: number): Requests => ({ kind: 'REQUESTS', origin: from, first, confirmed: 0, requests: [{ machine: 1, payload: new Uint8Array(900) }] })
+  const ask = (from: typeof origin, first: number): Requests => ({
+    kind: 'REQUESTS',
+    origin: from,
+    first,
+    confirmed: 0,
+    requests: [{ machine: 1, payload: new Uint8Array(900) }],
+  })
   let theirs = 0
   for (let drop = 0; drop < 2; drop++) {
     // The inbox is full of another origin's requests when ours come.

@@ -354,6 +354,7 @@ export class Shell {
     if (number !== null) this.#step({ kind: 'read', number })
     if (this.#reign !== null) this.#propose(this.#reign)
     else this.#forward()
+    this.links.postCommits()
     this.#endTurn()
   }
 
@@ -432,6 +433,7 @@ export class Shell {
       if (this.proposals.slots.length > 0 || this.#reign?.hasWaiting === true) this.#scheduleFlush()
       if (announcer.wantsProgress) announcer.progress({ committed: this.core.state.committed, applied: this.applier.applied })
     }
+    if (this.links.hasCommits) this.#scheduleFlush()
     announcer.tell()
   }
 
