@@ -21,6 +21,7 @@ export class Feeder {
   #nextId = 1
   #began = 0
   #halfMs = 0
+  #isHeld = false
   #paused = 0
   #pausedAt: number | null = null
   #sent = 0
@@ -53,13 +54,17 @@ export class Feeder {
     return this.#acknowledged
   }
 
-  /** `onHalf` is called between the first half of the writes and the second; when nobody knows where that is, after `halfMs`. */
+  /** `onHalf` is called between the first half of the writes and the second, which waits for `goOn`; when nobody knows where that is, after `halfMs`. */
   start(member: number, halfMs: number, onHalf: () => void): void {
     this.#member = member
     this.#halfMs = halfMs
     this.#onHalf = onHalf
     this.#began = performance.now()
     this.#timer = setInterval(() => this.#tick(), TICK_MS)
+  }
+
+  goOn(): void {
+    this.#isHeld = false
   }
 
   stop(): void {
@@ -114,7 +119,7 @@ export class Feeder {
   }
 
   #tick(): void {
-    if (this.#pausedAt !== null) return
+    if (this.#pausedAt !== null || this.#isHeld) return
     const due = Math.floor(((performance.now() - this.#began - this.#paused) / 1000) * this.#rate) - this.#sent
     const writes: Write[] = []
     while (writes.length < due && this.#underWay.size < UNDER_WAY_MAX) {
@@ -130,6 +135,7 @@ export class Feeder {
     if (this.#onHalf !== null && this.#isPastHalf) {
       const onHalf = this.#onHalf
       this.#onHalf = null
+      this.#isHeld = true
       onHalf()
     }
   }

@@ -120,6 +120,7 @@ async function main(options: Options): Promise<boolean> {
     })
     const killedAt = performance.now()
     const gone = members.kill(killed)
+    feeding.goOn()
     display.say(`killed replica ${killed}, the leader, with SIGKILL`)
     await gone
     await wait(() => members.leader !== null, 'a new leader')
