@@ -1,14 +1,16 @@
-import { type EngineOptions, EngineServer, FileEngine, type Reply, type Request } from './engine/index.ts'
-import { NodeDisk } from './node-disk.ts'
+import { type Disk, type EngineOptions, EngineServer, FileEngine, type Reply, type Request } from './engine/index.ts'
 
-/** What the thread that hosts an engine is told at its start. */
-export interface ThreadData extends EngineOptions {
-  readonly folder: string
+export interface ThreadSettings extends EngineOptions {
   readonly sealAfterMs: number
 }
 
+/** What a worker is told at its start. */
+export interface ThreadData extends ThreadSettings {
+  readonly folder: string
+}
+
 /**
- * An engine on a folder, in the thread that makes it: works off what has come in, then what can wait, then sleeps. `drain` fetches requests that have come meanwhile, where
+ * An engine, in the thread that makes it: works off what has come in, then what can wait, then sleeps. `drain` fetches requests that have come meanwhile, where
  * they do not come by themselves while the thread is busy; without it each step is a turn of the event loop of its own.
  */
 export class EngineThread {
@@ -17,14 +19,20 @@ export class EngineThread {
   readonly #drain: ((receive: (request: Request) => void) => void) | null
   readonly #sealAfterMs: number
   #scheduled = false
+  #stopped = false
   #sealing: NodeJS.Timeout | null = null
   #batchAtRest = 0
 
-  constructor(data: ThreadData, reply: (reply: Reply, transfer: ArrayBuffer[]) => void, drain: ((receive: (request: Request) => void) => void) | null) {
-    this.#engine = new FileEngine(new NodeDisk(data.folder), data)
+  constructor(
+    disk: Disk,
+    settings: ThreadSettings,
+    reply: (reply: Reply, transfer: ArrayBuffer[]) => void,
+    drain: ((receive: (request: Request) => void) => void) | null,
+  ) {
+    this.#engine = new FileEngine(disk, settings)
     this.#server = new EngineServer(this.#engine, reply)
     this.#drain = drain
-    this.#sealAfterMs = data.sealAfterMs
+    this.#sealAfterMs = settings.sealAfterMs
   }
 
   receive(request: Request): void {
@@ -33,8 +41,9 @@ export class EngineThread {
     else this.#workOff(this.#drain)
   }
 
-  /** Ends what would keep the thread busy. */
+  /** Nothing is done any more. */
   stop(): void {
+    this.#stopped = true
     if (this.#sealing !== null) clearTimeout(this.#sealing)
   }
 
@@ -50,6 +59,7 @@ export class EngineThread {
     this.#scheduled = true
     setImmediate(() => {
       this.#scheduled = false
+      if (this.#stopped) return
       if (this.#server.step() || this.#engine.background()) this.#later()
       else this.#rest()
     })

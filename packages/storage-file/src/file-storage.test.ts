@@ -164,6 +164,7 @@ test("somebody else's folder is refused, and nothing is put into it", async () =
 
 test('settings are checked', () => {
   expect(() => fileStorage({ folder: '' })).toThrowError(expect.objectContaining({ code: 'INVALID_SETTINGS' }))
+  expect(() => fileStorage({ folder, segmentBytes: 10 })).toThrowError(expect.objectContaining({ code: 'INVALID_SETTINGS', remedy: expect.any(String) }))
   expect(() => fileStorage({ folder, sealAfterMs: 0 })).toThrowError(expect.objectContaining({ code: 'INVALID_SETTINGS' }))
 })
 

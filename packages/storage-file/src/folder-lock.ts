@@ -24,11 +24,17 @@ export async function lockFolder(folder: string): Promise<Unlock> {
     })
   }
   const path = join(folder, LOCK_NAME)
-  await writeFile(path, `pid ${process.pid}\nsocket ${JSON.stringify(address)}\n`)
+  const stop = (): Promise<void> => new Promise((resolve) => server.close(() => resolve()))
+  try {
+    await writeFile(path, `pid ${process.pid}\nsocket ${JSON.stringify(address)}\n`)
+  } catch (error) {
+    await stop()
+    throw error
+  }
   let released: Promise<void> | null = null
   const release = async (): Promise<void> => {
     await rm(path, { force: true })
-    await new Promise<void>((resolve) => server.close(() => resolve()))
+    await stop()
   }
   return () => (released ??= release())
 }

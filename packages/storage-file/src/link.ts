@@ -1,7 +1,7 @@
 import { Worker } from 'node:worker_threads'
 import { AntiphonError } from '@antiphon/ports'
-import type { Reply, Request } from './engine/index.ts'
-import { EngineThread, type ThreadData } from './engine-thread.ts'
+import type { Disk, Reply, Request } from './engine/index.ts'
+import { EngineThread, type ThreadData, type ThreadSettings } from './engine-thread.ts'
 
 /** The way to an engine, in this thread or another. Replies come in order, never from inside `post`. */
 export interface Link {
@@ -15,8 +15,11 @@ export interface LinkHandler {
   lost(error: AntiphonError): void
 }
 
-export function localLink(data: ThreadData, handler: LinkHandler): Link {
-  const thread = new EngineThread(data, (reply) => handler.reply(reply), null)
+/** Opens the way. @throws AntiphonError */
+export type Connect = (handler: LinkHandler) => Promise<Link>
+
+export function localLink(disk: Disk, settings: ThreadSettings, handler: LinkHandler): Link {
+  const thread = new EngineThread(disk, settings, (reply) => handler.reply(reply), null)
   return {
     post: (request) => thread.receive(request),
     end: async () => thread.stop(),

@@ -62,10 +62,9 @@ export class FileEngine {
   #outdated: string[] = []
 
   constructor(disk: Disk, options: EngineOptions = {}) {
-    const segmentBytes = atLeast(options.segmentBytes ?? 64 * 1024 * 1024, 1024, 'segmentBytes')
-    const aheadBytes = Math.min(segmentBytes, atLeast(options.aheadBytes ?? 16 * 1024 * 1024, 0, 'aheadBytes'))
-    this.#batchBytesMax = atLeast(options.batchBytesMax ?? 8 * 1024 * 1024, 1, 'batchBytesMax')
-    this.#settings = { segmentBytes, aheadBytes, fillBytes: Math.min(FILL_BYTES, aheadBytes) }
+    const { batchBytesMax, ...settings } = engineSettings(options)
+    this.#batchBytesMax = batchBytesMax
+    this.#settings = settings
     this.#disk = new CheckedDisk(disk)
     this.#reader = new LogReader(this.#disk)
     this.#files = new LogFiles(this.#disk, this.#settings, 1)
@@ -426,6 +425,14 @@ export class FileEngine {
           })
     return this.#failed
   }
+}
+
+/** The options, checked, with what is not told filled in. @throws AntiphonError INVALID_SETTINGS */
+export function engineSettings(options: EngineOptions): LogSettings & { readonly batchBytesMax: number } {
+  const segmentBytes = atLeast(options.segmentBytes ?? 64 * 1024 * 1024, 1024, 'segmentBytes')
+  const aheadBytes = Math.min(segmentBytes, atLeast(options.aheadBytes ?? 16 * 1024 * 1024, 0, 'aheadBytes'))
+  const batchBytesMax = atLeast(options.batchBytesMax ?? 8 * 1024 * 1024, 1, 'batchBytesMax')
+  return { segmentBytes, aheadBytes, fillBytes: Math.min(FILL_BYTES, aheadBytes), batchBytesMax }
 }
 
 function atLeast(value: number, min: number, name: string): number {

@@ -1,5 +1,5 @@
 export { type Disk, diskError, type FileHandle } from './disk.ts'
-export { type EngineOptions, FileEngine, type Flushed } from './engine.ts'
+export { type EngineOptions, engineSettings, FileEngine, type Flushed } from './engine.ts'
 export { LOCK_NAME } from './format.ts'
 export { DiskFault, MemoryDisk } from './memory-disk.ts'
 export { type Pack, Packer } from './pack.ts'
