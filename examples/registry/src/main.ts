@@ -82,7 +82,7 @@ async function main(options: Options): Promise<boolean> {
 
   try {
     display.say('three processes on loopback, their files in a temporary folder')
-    const piped = pipedSource((line, why) => display.say(`line ${line} of the input is no record and was skipped: ${why}`))
+    const piped = pipedSource((text) => display.say(text))
     ensemble = await Ensemble.start({
       onView: () => {},
       onSettled: (acknowledged, refused) => feeder?.settle(acknowledged, refused),

@@ -60,8 +60,8 @@ const SILENCE_MS = 4000
 /** The replicas take requests up to 1 MiB; the record is a part of one. */
 const LINE_BYTES_MAX = 1024 * 1024
 
-/** Standard input as NDJSON, if something is piped in; null when nothing is. `onBad` is told of each line that is no record; it is skipped. */
-export async function pipedSource(onBad: (line: number, why: string) => void): Promise<Source | null> {
+/** Standard input as NDJSON, if something is piped in; null when nothing is. `say` is told of each line that is no record, which is skipped, and of a pipe that brings nothing. */
+export async function pipedSource(say: (text: string) => void): Promise<Source | null> {
   if (!isPiped()) return null
   const { stdin } = process
   const lines = await new Promise<Lines>((resolve) => {
@@ -71,6 +71,7 @@ export async function pipedSource(onBad: (line: number, why: string) => void): P
   // A pipe that stays open would keep this process alive.
   const close = (): void => void stdin.destroy()
   if (lines.isEmpty) {
+    say(lines.isOver ? 'standard input is empty' : `standard input is open, and nothing came in ${SILENCE_MS / 1000} s: it is closed`)
     close()
     return null
   }
@@ -85,7 +86,7 @@ export async function pipedSource(onBad: (line: number, why: string) => void): P
       return { name: typeof name === 'string' ? name : `line ${number}`, record }
     } catch (error) {
       bad++
-      onBad(number, error instanceof Error ? error.message : String(error))
+      say(`line ${number} of the input is no record and was skipped: ${error instanceof Error ? error.message : String(error)}`)
       return null
     }
   }
