@@ -1,11 +1,11 @@
 import {
   before,
-  checksumBehind,
-  checkState,
-  checkStep,
   CORE_DEFAULTS,
   Core,
   type CoreConfig,
+  checkState,
+  checkStep,
+  checksumBehind,
   describeEffects,
   describeMessage,
   type Effects,
@@ -88,8 +88,16 @@ export class Cluster {
   readonly transfers: { from: PeerId; transfer: Transfer }[] = []
 
   constructor(options: ClusterOptions) {
-    const member = (id: number, role: 'voter' | 'observer'): Member => ({ id: peerId(id), role, weight: options.weights?.[id] ?? 1, group: options.groups?.[id] ?? 0, storeId: null })
-    this.#members = [...options.voters.map((id) => member(id, 'voter')), ...(options.observers ?? []).map((id) => member(id, 'observer'))].sort((a, b) => a.id - b.id)
+    const member = (id: number, role: 'voter' | 'observer'): Member => ({
+      id: peerId(id),
+      role,
+      weight: options.weights?.[id] ?? 1,
+      group: options.groups?.[id] ?? 0,
+      storeId: null,
+    })
+    this.#members = [...options.voters.map((id) => member(id, 'voter')), ...(options.observers ?? []).map((id) => member(id, 'observer'))].sort(
+      (a, b) => a.id - b.id,
+    )
     this.#settings = options.settings ?? {}
     for (const { id } of this.#members) {
       this.nodes.set(id, { id, store: this.#freshStore(), core: null, diskHeld: false, inbox: [], reads: [], fault: null })
@@ -198,7 +206,8 @@ export class Cluster {
     const primary = node.core?.primary(this.now(id)) ?? null
     if (primary === null) return false
     this.#builder.begin(primary.previous, primary.previousChecksum, primary.epoch, primary.time)
-    for (let i = 0; i < Math.min(count, primary.entriesRoom); i++) this.#builder.add({ origin: ZERO, sequence: 0, pending: 0, machine: 1, kind: 0 }, new Uint8Array(size))
+    for (let i = 0; i < Math.min(count, primary.entriesRoom); i++)
+      this.#builder.add({ origin: ZERO, sequence: 0, pending: 0, machine: 1, kind: 0 }, new Uint8Array(size))
     const run = this.#builder.finish()
     if (run === null) return false
     this.step(id, { kind: 'propose', run })
@@ -300,7 +309,8 @@ export class Cluster {
       this.#send(node, transfer.to, transfer.connection, { kind: 'CHUNK', transfer: transfer.transfer, index: 0, last: true, bytes: new Uint8Array(1) })
       return true
     }
-    for (const run of node.store.read(transfer.after, transfer.upTo)) this.#send(node, transfer.to, transfer.connection, { kind: 'PROPOSE', epoch: transfer.epoch, committed: ZERO, run })
+    for (const run of node.store.read(transfer.after, transfer.upTo))
+      this.#send(node, transfer.to, transfer.connection, { kind: 'PROPOSE', epoch: transfer.epoch, committed: ZERO, run })
     this.step(node.id, { kind: 'transferred', transfer: transfer.transfer, upTo: transfer.upTo, ok: true })
     return true
   }
@@ -332,7 +342,8 @@ export class Cluster {
       const asked = this.#reads.get(`${node.id}/${grant.number}`)
       if (asked === undefined) throw new Error(`read ${grant.number} answered twice or never asked`)
       this.#reads.delete(`${node.id}/${grant.number}`)
-      if (grant.zxid !== null && grant.zxid < asked) throw new Error(`member ${node.id} reads at ${formatZxid(grant.zxid)}, but ${formatZxid(asked)} was committed before it asked`)
+      if (grant.zxid !== null && grant.zxid < asked)
+        throw new Error(`member ${node.id} reads at ${formatZxid(grant.zxid)}, but ${formatZxid(asked)} was committed before it asked`)
       this.#count(grant.zxid === null ? 'read refused' : 'read granted')
       node.reads.push(grant.zxid === null ? `read ${grant.number} not granted` : `read ${grant.number} at ${formatZxid(grant.zxid)}`)
     }
@@ -376,9 +387,14 @@ export class Cluster {
           this.#committedTo = zxid
           this.#committed.set(zxid, checksum)
           this.#count('committed')
-          const holders = [...this.nodes.values()].filter((other) => core.view().configuration.members.some((member) => member.id === other.id && member.storeId === other.store.storeId) && holdsDurably(other.store, zxid, checksum))
+          const holders = [...this.nodes.values()].filter(
+            (other) =>
+              core.view().configuration.members.some((member) => member.id === other.id && member.storeId === other.store.storeId) &&
+              holdsDurably(other.store, zxid, checksum),
+          )
           const voters = this.#members.filter((member) => member.role === 'voter').length
-          if (!isQuorum({ version: ZERO, members: this.#members }, (member) => holders.some((holder) => holder.id === member.id))) throw new Error(`${formatZxid(zxid)} is committed with ${holders.length} durable copies of ${voters}`)
+          if (!isQuorum({ version: ZERO, members: this.#members }, (member) => holders.some((holder) => holder.id === member.id)))
+            throw new Error(`${formatZxid(zxid)} is committed with ${holders.length} durable copies of ${voters}`)
         }
       }
     }
@@ -390,7 +406,8 @@ function holdsDurably(store: ModelStore, zxid: Zxid, checksum: number): boolean 
   if (snapshot !== null && snapshot.zxid >= zxid) return true
   for (const run of store.durableRuns) {
     if (run.first > zxid || run.last < zxid) continue
-    for (let at = 0; at < run.bytes.length; at += entryLength(run.bytes, at)) if (entryZxid(run.bytes, at) === zxid) return checksumBehind(run.bytes, at) === checksum
+    for (let at = 0; at < run.bytes.length; at += entryLength(run.bytes, at))
+      if (entryZxid(run.bytes, at) === zxid) return checksumBehind(run.bytes, at) === checksum
   }
   return false
 }

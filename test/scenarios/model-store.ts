@@ -1,4 +1,15 @@
-import { cutBehind, endPointsOf, type Epochs, type Founding, type Run, type SnapshotMeta, type StoredState, type Write, ZERO, type Zxid } from '@antiphon/consensus-core'
+import {
+  cutBehind,
+  type Epochs,
+  endPointsOf,
+  type Founding,
+  type Run,
+  type SnapshotMeta,
+  type StoredState,
+  type Write,
+  ZERO,
+  type Zxid,
+} from '@antiphon/consensus-core'
 
 interface Contents {
   founding: Founding | null

@@ -200,7 +200,9 @@ export class Schedule {
     if (!this.#isFounded()) return left
     for (const id of this.#ids) {
       const without = left.filter((other) => other !== id)
-      const knows = without.some((other) => this.#shape.voters.includes(other) && !this.#wiped.has(other) && this.cluster.node(other).store.stored().founding !== null)
+      const knows = without.some(
+        (other) => this.#shape.voters.includes(other) && !this.#wiped.has(other) && this.cluster.node(other).store.stored().founding !== null,
+      )
       if (this.#draw(3) === 0 && knows && this.#isQuorum((voter) => without.includes(voter) && !this.#wiped.has(voter))) left = without
     }
     return left
@@ -208,7 +210,9 @@ export class Schedule {
 
   #isSettled(left: readonly number[]): boolean {
     const views = left.map((id) => this.cluster.node(id).core?.view())
-    return views.every((view) => view !== undefined && view.active && view.committed === view.last && view.committed === views[0]!.committed && view.leader === views[0]!.leader)
+    return views.every(
+      (view) => view !== undefined && view.active && view.committed === view.last && view.committed === views[0]!.committed && view.leader === views[0]!.leader,
+    )
   }
 
   #expectNoFault(): void {

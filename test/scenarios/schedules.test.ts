@@ -38,7 +38,13 @@ test(`in ${SEEDS} random schedules the invariants hold, and every quorum that is
     }
     for (const [what, count] of schedule.cluster.counts) total.set(what, (total.get(what) ?? 0) + count)
   }
-  if (process.env['COUNTS'] !== undefined) console.log([...total].sort().map(([what, count]) => `${what}: ${count}`).join('\n'))
+  if (process.env['COUNTS'] !== undefined)
+    console.log(
+      [...total]
+        .sort()
+        .map(([what, count]) => `${what}: ${count}`)
+        .join('\n'),
+    )
   // A schedule that reaches nothing proves nothing.
   for (const what of REACHED) expect(total.get(what) ?? 0, what).toBeGreaterThan(SEEDS / 40)
 }, 600_000)

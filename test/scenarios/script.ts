@@ -103,7 +103,10 @@ class Stage {
       case 'run':
         return rest[0] === 'until' ? this.#run(rest.slice(1).join(' ')) : this.#run()
       case 'settle':
-        return this.#settle(rest[0] === 'quietly', ids.filter((id) => id > 0))
+        return this.#settle(
+          rest[0] === 'quietly',
+          ids.filter((id) => id > 0),
+        )
       case 'state':
         return this.#state()
       default:
@@ -177,8 +180,12 @@ class Stage {
   }
 
   #isSettled(only: readonly number[]): boolean {
-    const views = [...this.cluster.nodes.values()].filter((node) => node.core !== null && (only.length === 0 || only.includes(node.id))).map((node) => node.core!.view())
-    return views.length > 0 && views.every((view) => view.active && view.leader === views[0]!.leader && view.committed === view.last && view.last === views[0]!.last)
+    const views = [...this.cluster.nodes.values()]
+      .filter((node) => node.core !== null && (only.length === 0 || only.includes(node.id)))
+      .map((node) => node.core!.view())
+    return (
+      views.length > 0 && views.every((view) => view.active && view.leader === views[0]!.leader && view.committed === view.last && view.last === views[0]!.last)
+    )
   }
 
   #state(): void {

@@ -48,19 +48,24 @@ export function validateConfig(config: CoreConfig): void {
   const refuse = (message: string, remedy: string): never => {
     throw new AntiphonError('INVALID_SETTINGS', message, { remedy })
   }
-  if (!config.initial.members.some((member) => member.id === config.self)) refuse(`member ${config.self} is not among the ensemble's members`, 'List every member, this one included, under `members`.')
+  if (!config.initial.members.some((member) => member.id === config.self))
+    refuse(`member ${config.self} is not among the ensemble's members`, 'List every member, this one included, under `members`.')
   if (voters.length === 0) refuse('the ensemble has no voter', 'Give at least one member the role `voter`.')
-  if (new Set(config.initial.members.map((member) => member.id)).size !== config.initial.members.length) refuse('a member is listed twice', 'Give each member an id of its own.')
+  if (new Set(config.initial.members.map((member) => member.id)).size !== config.initial.members.length)
+    refuse('a member is listed twice', 'Give each member an id of its own.')
   for (const member of config.initial.members) validateMember(member, refuse)
   if (!voters.some((member) => member.weight > 0)) refuse('no voter has a weight above 0', 'Give at least one voter a weight.')
   const positive: readonly (keyof typeof CORE_DEFAULTS)[] = ['tickMs', 'syncLimitTicks', 'initLimitTicks', 'windowBytes', 'backoffTicksMax', 'counterMax']
-  for (const name of positive) if (!Number.isSafeInteger(config[name]) || config[name] < 1) refuse(`${name} must be a positive integer, not ${config[name]}`, `Correct \`${name}\`.`)
-  if (!Number.isSafeInteger(config.finalizeWaitTicks) || config.finalizeWaitTicks < 0) refuse('finalizeWaitTicks must be 0 or more', 'Correct `finalizeWaitTicks`.')
+  for (const name of positive)
+    if (!Number.isSafeInteger(config[name]) || config[name] < 1) refuse(`${name} must be a positive integer, not ${config[name]}`, `Correct \`${name}\`.`)
+  if (!Number.isSafeInteger(config.finalizeWaitTicks) || config.finalizeWaitTicks < 0)
+    refuse('finalizeWaitTicks must be 0 or more', 'Correct `finalizeWaitTicks`.')
   if (config.counterMax > COUNTER_MAX) refuse(`counterMax is above ${COUNTER_MAX}`, 'Leave `counterMax` to its default.')
 }
 
 function validateMember(member: Member, refuse: (message: string, remedy: string) => never): void {
-  if (!Number.isInteger(member.id) || member.id < 1 || member.id > 255) refuse(`member id ${member.id} is not an integer from 1 to 255`, 'Number the members from 1 to 255.')
+  if (!Number.isInteger(member.id) || member.id < 1 || member.id > 255)
+    refuse(`member id ${member.id} is not an integer from 1 to 255`, 'Number the members from 1 to 255.')
   if (!Number.isSafeInteger(member.weight) || member.weight < 0) refuse(`member ${member.id} has weight ${member.weight}`, 'Weights are integers, 0 or more.')
   if (!Number.isSafeInteger(member.group) || member.group < 0) refuse(`member ${member.id} has group ${member.group}`, 'Groups are integers, 0 or more.')
 }

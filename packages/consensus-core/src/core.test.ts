@@ -7,8 +7,24 @@ import { RunBuilder } from './run.ts'
 import { peerId } from './types.ts'
 import { ZERO } from './zxid.ts'
 
-const looking = (leader: number, round: number, zxid = ZERO, epoch = 0): Vote => ({ kind: 'VOTE', state: 'looking', leader: peerId(leader), zxid, epoch, round })
-const ackEpoch = (epoch: number, rest: Partial<AckEpoch> = {}): AckEpoch => ({ kind: 'ACK-E', epoch, current: 0, last: ZERO, checksum: 0, committed: ZERO, endPoints: [], ...rest })
+const looking = (leader: number, round: number, zxid = ZERO, epoch = 0): Vote => ({
+  kind: 'VOTE',
+  state: 'looking',
+  leader: peerId(leader),
+  zxid,
+  epoch,
+  round,
+})
+const ackEpoch = (epoch: number, rest: Partial<AckEpoch> = {}): AckEpoch => ({
+  kind: 'ACK-E',
+  epoch,
+  current: 0,
+  last: ZERO,
+  checksum: 0,
+  committed: ZERO,
+  endPoints: [],
+  ...rest,
+})
 
 /** Member 3 of three, elected, with member 1's CEPOCH in and its own promise durable. */
 function candidate(options: ConstructorParameters<typeof DrivenCore>[0] = {}): DrivenCore {
@@ -112,7 +128,13 @@ describe('founding (rule 8)', () => {
 
   test('settings that name other members than the ensemble was founded with are refused', () => {
     const { state } = new DrivenCore().core
-    const stored = { storeId: storeIdOf(1), founding: state.founding, epochs: state.epochs, snapshot: null, log: { start: ZERO, last: ZERO, checksum: 0, endPoints: [], time: 0 } }
+    const stored = {
+      storeId: storeIdOf(1),
+      founding: state.founding,
+      epochs: state.epochs,
+      snapshot: null,
+      log: { start: ZERO, last: ZERO, checksum: 0, endPoints: [], time: 0 },
+    }
     const config = { ...CORE_DEFAULTS, self: peerId(1), initial: { version: ZERO, members: voters(4) }, settings: '', freshEnsembleId: '', seed: 1 }
     expect(() => new Core(config, stored, { monotonic: 0, wall: 0 })).toThrow(expect.objectContaining({ code: 'INVALID_SETTINGS' }))
   })
@@ -124,7 +146,12 @@ describe('election', () => {
     driven.identify(2, 3)
     expect(driven.from(2, looking(2, 1, z(1, 1), 1))).toEqual([])
     expect(driven.from(3, looking(3, 1, z(1, 2), 1))).toEqual(['to 2: VOTE looking for 3 at 1/1.2 round 1', 'to 3: VOTE looking for 3 at 1/1.2 round 1'])
-    expect(driven.from(2, looking(3, 1, z(1, 2), 1))).toEqual(['to 3: CEPOCH accepted 1', 'to 2: VOTE following for 3 at 0/1.2 round 1', 'to 3: VOTE following for 3 at 0/1.2 round 1', 'role following of 3 epoch 0'])
+    expect(driven.from(2, looking(3, 1, z(1, 2), 1))).toEqual([
+      'to 3: CEPOCH accepted 1',
+      'to 2: VOTE following for 3 at 0/1.2 round 1',
+      'to 3: VOTE following for 3 at 0/1.2 round 1',
+      'role following of 3 epoch 0',
+    ])
   })
 
   test('a higher epoch beats a longer history (ZOOKEEPER-1549 family)', () => {
@@ -151,7 +178,9 @@ describe('election', () => {
   test('a store that the founding does not name has no vote (rule 9)', () => {
     const driven = new DrivenCore({ self: 3, members: voters(3).map((member) => (member.id === 3 ? { ...member, storeId: 'a'.repeat(32) } : member)) })
     driven.connect(1)
-    expect(driven.from(1, { kind: 'IDENTITY', ensembleId: ENSEMBLE, settings: '0'.repeat(16), empty: false })).toEqual(['to 1: VOTE observing for nobody at 0/0.0 round 1'])
+    expect(driven.from(1, { kind: 'IDENTITY', ensembleId: ENSEMBLE, settings: '0'.repeat(16), empty: false })).toEqual([
+      'to 1: VOTE observing for nobody at 0/0.0 round 1',
+    ])
   })
 })
 
@@ -169,29 +198,46 @@ describe('discovery (rule 10)', () => {
   test('ACK-E of somebody who knows more ends the attempt; nothing is fetched', () => {
     const driven = candidate()
     driven.persist()
-    expect(driven.from(1, ackEpoch(1, { last: z(1, 1) }))).toEqual(['to 2: VOTE looking for nobody at 0/0.0 round 1', 'close 1: member 1 knows more than we do', 'role looking epoch 0'])
+    expect(driven.from(1, ackEpoch(1, { last: z(1, 1) }))).toEqual([
+      'to 2: VOTE looking for nobody at 0/0.0 round 1',
+      'close 1: member 1 knows more than we do',
+      'role looking epoch 0',
+    ])
   })
 
   test('with a quorum of ACK-E the current epoch is written, and our own ACK-LD hangs on it', () => {
     const driven = candidate()
     driven.persist()
-    expect(driven.from(1, ackEpoch(1))).toEqual(['write 2: epochs accepted 1 current 1 | then ACK-LD 1 last 0.0 to 3', 'to 1: DIFF after 0.0', 'to 1: NEWLEADER 1 last 0.0'])
+    expect(driven.from(1, ackEpoch(1))).toEqual([
+      'write 2: epochs accepted 1 current 1 | then ACK-LD 1 last 0.0 to 3',
+      'to 1: DIFF after 0.0',
+      'to 1: NEWLEADER 1 last 0.0',
+    ])
   })
 
   test('an epoch that is not above the promised one is not promised, and an equal one only to the same attempt', () => {
     const driven = new DrivenCore({ self: 1, epochs: { accepted: 5, acceptedFrom: { leader: peerId(3), nonce: 7 }, current: 0 } })
     driven.identify(2, 3)
     driven.from(3, { ...looking(3, 1), state: 'leading', epoch: 5 })
-    expect(driven.from(3, { kind: 'NEWEPOCH', epoch: 5, attempt: { leader: peerId(3), nonce: 8 } })[0]).toBe('close 3: epoch 5 is not above the promised one, 5')
+    expect(driven.from(3, { kind: 'NEWEPOCH', epoch: 5, attempt: { leader: peerId(3), nonce: 8 } })[0]).toBe(
+      'close 3: epoch 5 is not above the promised one, 5',
+    )
     driven.identify(3)
     driven.tick(10_000)
     driven.from(3, { ...looking(3, 1), state: 'leading', epoch: 5 })
-    expect(driven.from(3, { kind: 'NEWEPOCH', epoch: 5, attempt: { leader: peerId(3), nonce: 7 } })).toEqual(['write 1: epochs accepted 5 current 0 | then ACK-E 5 current 0 last 0.0 to 3'])
+    expect(driven.from(3, { kind: 'NEWEPOCH', epoch: 5, attempt: { leader: peerId(3), nonce: 7 } })).toEqual([
+      'write 1: epochs accepted 5 current 0 | then ACK-E 5 current 0 last 0.0 to 3',
+    ])
   })
 
   test('an established leader that shuts a voter out steps down (museum 49)', () => {
     const driven = established()
-    expect(driven.from(2, { kind: 'CEPOCH', accepted: 4, acceptedFrom: null })).toEqual(['to 2: VOTE looking for nobody at 0/0.0 round 1', 'to 2: VOTE looking for 3 at 1/0.0 round 2', 'close 1: member 2 has promised epoch 4: ours, 1, shuts it out', 'role looking epoch 1'])
+    expect(driven.from(2, { kind: 'CEPOCH', accepted: 4, acceptedFrom: null })).toEqual([
+      'to 2: VOTE looking for nobody at 0/0.0 round 1',
+      'to 2: VOTE looking for 3 at 1/0.0 round 2',
+      'close 1: member 2 has promised epoch 4: ours, 1, shuts it out',
+      'role looking epoch 1',
+    ])
     expect(driven.core.state.acceptedHeard).toBe(4)
   })
 })
@@ -202,7 +248,9 @@ describe('synchronisation', () => {
     const [, second] = runsOf(2, 3)
     expect(driven.from(3, { kind: 'DIFF', epoch: 5, after: z(1, 2), checksum: second!.previousChecksum })).toEqual([])
     expect(driven.from(3, { kind: 'PROPOSE', epoch: 5, committed: ZERO, run: second! })).toEqual(['write 2: append 2.1..2.3'])
-    expect(driven.from(3, { kind: 'NEWLEADER', epoch: 5, last: second!.last, checksum: second!.checksum })).toEqual(['write 3: epochs accepted 5 current 5 | then ACK-LD 5 last 2.3 to 3'])
+    expect(driven.from(3, { kind: 'NEWLEADER', epoch: 5, last: second!.last, checksum: second!.checksum })).toEqual([
+      'write 3: epochs accepted 5 current 5 | then ACK-LD 5 last 2.3 to 3',
+    ])
   })
 
   test('NEWLEADER that does not end where our log ends closes the connection (rule 15)', () => {
@@ -247,7 +295,10 @@ describe('synchronisation', () => {
     const driven = candidate({ runs: runsOf(2), epochs: { accepted: 2, acceptedFrom: null, current: 2 } })
     driven.persist()
     const [longer] = runsOf(4)
-    const lines = driven.from(1, ackEpoch(3, { current: 1, last: longer!.last, checksum: longer!.checksum, endPoints: [{ epoch: 1, last: longer!.last, checksum: longer!.checksum }] }))
+    const lines = driven.from(
+      1,
+      ackEpoch(3, { current: 1, last: longer!.last, checksum: longer!.checksum, endPoints: [{ epoch: 1, last: longer!.last, checksum: longer!.checksum }] }),
+    )
     expect(lines.slice(1)).toEqual(['to 1: TRUNC to 1.2', 'to 1: DIFF after 1.2', 'to 1: NEWLEADER 3 last 1.2'])
   })
 })
@@ -266,7 +317,11 @@ describe('broadcast', () => {
     const { history, epochs } = driven.core.state
     driven.from(1, ackEpoch(2, { last: history.last, checksum: history.checksum, endPoints: history.endPoints, current: epochs.current }))
     driven.persist()
-    expect(driven.from(1, { kind: 'ACK-LD', epoch: 2, last: history.last })).toEqual(['to 1: COMMIT-LD 2 committed 1.2', 'commit to 1.2', 'role leading of 3 epoch 2 active'])
+    expect(driven.from(1, { kind: 'ACK-LD', epoch: 2, last: history.last })).toEqual([
+      'to 1: COMMIT-LD 2 committed 1.2',
+      'commit to 1.2',
+      'role leading of 3 epoch 2 active',
+    ])
     expect(driven.core.primary(driven.now)).toBe(null)
     driven.step({ kind: 'applied', upTo: history.last })
     expect(driven.core.primary(driven.now)).toMatchObject({ epoch: 2, previous: z(1, 2) })
@@ -290,7 +345,12 @@ describe('broadcast', () => {
     expect(propose(driven)).toEqual(['write 3: append 1.1 | then ACK 1.1 to 3', 'to 1: PROPOSE 1.1 committed 0.0', 'to 2: PROPOSE 1.1 committed 0.0'])
     driven.from(2, { kind: 'ACK', epoch: 1, upTo: z(1, 1) })
     expect(driven.persist()).toEqual([])
-    expect(driven.from(2, { kind: 'ACK-LD', epoch: 1, last: ZERO })).toEqual(['to 2: COMMIT-LD 1 committed 0.0', 'to 1: COMMIT 1.1', 'to 2: COMMIT 1.1', 'commit to 1.1'])
+    expect(driven.from(2, { kind: 'ACK-LD', epoch: 1, last: ZERO })).toEqual([
+      'to 2: COMMIT-LD 1 committed 0.0',
+      'to 1: COMMIT 1.1',
+      'to 2: COMMIT 1.1',
+      'commit to 1.1',
+    ])
   })
 
   test('a follower acknowledges with the write, and keeps a commit point beyond what it holds', () => {
@@ -314,7 +374,12 @@ describe('broadcast', () => {
   test('a leader whose quorum is silent for syncLimit steps down, and one whose own store is silent too (rule 25)', () => {
     const silent = established()
     for (let i = 0; i < 10; i++) silent.tick()
-    expect(silent.tick()).toEqual(['to 2: VOTE looking for nobody at 0/0.0 round 1', 'to 2: VOTE looking for 3 at 1/0.0 round 2', 'close 1: it has fallen silent', 'role looking epoch 1'])
+    expect(silent.tick()).toEqual([
+      'to 2: VOTE looking for nobody at 0/0.0 round 1',
+      'to 2: VOTE looking for 3 at 1/0.0 round 2',
+      'close 1: it has fallen silent',
+      'role looking epoch 1',
+    ])
     const stuck = established()
     propose(stuck)
     for (let i = 0; i < 10; i++) {
@@ -329,7 +394,14 @@ describe('broadcast', () => {
     propose(driven)
     expect(driven.core.primary(driven.now)!.entriesRoom).toBe(0)
     driven.persist()
-    expect(driven.from(1, { kind: 'ACK', epoch: 1, upTo: z(1, 1) })).toEqual(['to 1: COMMIT 1.1', 'to 2: VOTE looking for nobody at 0/0.0 round 1', 'to 2: VOTE looking for 3 at 1/1.1 round 2', 'close 1: the counter of the epoch is exhausted', 'commit to 1.1', 'role looking epoch 1'])
+    expect(driven.from(1, { kind: 'ACK', epoch: 1, upTo: z(1, 1) })).toEqual([
+      'to 1: COMMIT 1.1',
+      'to 2: VOTE looking for nobody at 0/0.0 round 1',
+      'to 2: VOTE looking for 3 at 1/1.1 round 2',
+      'close 1: the counter of the epoch is exhausted',
+      'commit to 1.1',
+      'role looking epoch 1',
+    ])
   })
 
   function chained(previous: number, checksum: number, epoch: number): ReturnType<typeof runsOf> {
@@ -367,7 +439,14 @@ describe('linearizable reads (rule 23)', () => {
 test('a state survives encoding: the same input has the same effects', () => {
   const driven = established()
   const bytes = driven.core.encode()
-  const config = { ...CORE_DEFAULTS, self: peerId(3), initial: { version: ZERO, members: voters(3) }, settings: '0'.repeat(16), freshEnsembleId: ENSEMBLE, seed: 1 }
+  const config = {
+    ...CORE_DEFAULTS,
+    self: peerId(3),
+    initial: { version: ZERO, members: voters(3) },
+    settings: '0'.repeat(16),
+    freshEnsembleId: ENSEMBLE,
+    seed: 1,
+  }
   const copy = Core.decode(config, bytes)
   expect(copy.encode()).toEqual(bytes)
   expect(copy.view()).toEqual(driven.core.view())

@@ -112,10 +112,12 @@ const NOTHING_STORED: StoredState = {
 
 function checkMembers(config: CoreConfig, founded: CoreConfig['initial']['members']): void {
   const told = config.initial.members
-  const same = told.length === founded.length && told.every((member, i) => {
-    const other = founded[i]!
-    return member.id === other.id && member.role === other.role && member.weight === other.weight && member.group === other.group
-  })
+  const same =
+    told.length === founded.length &&
+    told.every((member, i) => {
+      const other = founded[i]!
+      return member.id === other.id && member.role === other.role && member.weight === other.weight && member.group === other.group
+    })
   if (!same) {
     throw new AntiphonError('INVALID_SETTINGS', 'the settings name other members, roles, weights or groups than the ensemble was founded with', {
       remedy: 'Start with the members that the ensemble was founded with; changing members of a founded ensemble is not possible yet.',

@@ -114,13 +114,19 @@ export function describeEffects(effects: Effects): string[] {
   for (const staged of effects.stagedAppends) lines.push(`staged append to ${staged.generation}: ${staged.runs.map(run).join(', ')}`)
   for (const write of effects.writes) lines.push(describeWrite(write))
   for (const outgoing of effects.sends) lines.push(describeOutgoing(outgoing))
-  for (const transfer of effects.transfers) lines.push(`transfer ${transfer.transfer} to ${transfer.to}: ${transfer.mode === 'snap' ? 'snapshot' : `entries (${z(transfer.after)}, ${z(transfer.upTo)}]`}`)
+  for (const transfer of effects.transfers)
+    lines.push(
+      `transfer ${transfer.transfer} to ${transfer.to}: ${transfer.mode === 'snap' ? 'snapshot' : `entries (${z(transfer.after)}, ${z(transfer.upTo)}]`}`,
+    )
   for (const transfer of effects.cancels) lines.push(`cancel transfer ${transfer}`)
   for (const receive of effects.receives) lines.push(`receive transfer ${receive.transfer} at ${z(receive.meta.zxid)}`)
   for (const close of effects.closes) lines.push(`close ${close.peer}: ${close.reason}`)
   if (effects.commitTo !== null) lines.push(`commit to ${z(effects.commitTo)}`)
   for (const grant of effects.readable) lines.push(grant.zxid === null ? `read ${grant.number} not granted` : `read ${grant.number} at ${z(grant.zxid)}`)
-  if (effects.role !== null) lines.push(`role ${effects.role.role}${effects.role.leader === null ? '' : ` of ${effects.role.leader}`} epoch ${effects.role.epoch}${effects.role.active ? ' active' : ''}`)
+  if (effects.role !== null)
+    lines.push(
+      `role ${effects.role.role}${effects.role.leader === null ? '' : ` of ${effects.role.leader}`} epoch ${effects.role.epoch}${effects.role.active ? ' active' : ''}`,
+    )
   if (effects.fault !== null) lines.push(`fault ${effects.fault.code}: ${effects.fault.message}`)
   return lines
 }

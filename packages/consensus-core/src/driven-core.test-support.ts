@@ -62,7 +62,13 @@ export class DrivenCore {
         founding: options.founded === false ? null : foundingOf(members),
         epochs: options.epochs ?? { accepted: tail === undefined ? 0 : 1, acceptedFrom: null, current: tail === undefined ? 0 : 1 },
         snapshot: null,
-        log: { start: ZERO, last: tail?.last ?? ZERO, checksum: tail?.checksum ?? 0, endPoints: ends.filter((end, i) => ends[i + 1]?.epoch !== end.epoch), time: tail?.time ?? 0 },
+        log: {
+          start: ZERO,
+          last: tail?.last ?? ZERO,
+          checksum: tail?.checksum ?? 0,
+          endPoints: ends.filter((end, i) => ends[i + 1]?.epoch !== end.epoch),
+          time: tail?.time ?? 0,
+        },
       },
       this.now,
     )
@@ -111,7 +117,8 @@ export class DrivenCore {
     const write = this.writes.shift()
     if (write === undefined) throw new Error('nothing is under way')
     const lines = this.step({ kind: 'persisted', ticket: write.ticket })
-    for (const outgoing of write.afterwards) if (this.#toSelf(outgoing)) lines.push(...this.step({ kind: 'message', from: outgoing.to, connection: 0, message: outgoing.message }))
+    for (const outgoing of write.afterwards)
+      if (this.#toSelf(outgoing)) lines.push(...this.step({ kind: 'message', from: outgoing.to, connection: 0, message: outgoing.message }))
     return lines
   }
 

@@ -71,7 +71,14 @@ export function ownVote(step: Step): Vote {
   switch (role.name) {
     case 'looking': {
       const { vote } = role
-      return { kind: 'VOTE', state: step.counted(step.self) ? 'looking' : 'observing', leader: role.electing && vote !== null ? vote.leader : 0, zxid: vote?.zxid ?? history.last, epoch: vote?.epoch ?? epochs.current, round }
+      return {
+        kind: 'VOTE',
+        state: step.counted(step.self) ? 'looking' : 'observing',
+        leader: role.electing && vote !== null ? vote.leader : 0,
+        zxid: vote?.zxid ?? history.last,
+        epoch: vote?.epoch ?? epochs.current,
+        round,
+      }
     }
     case 'following':
       return { kind: 'VOTE', state: role.counted ? 'following' : 'observing', leader: role.leader, zxid: history.last, epoch: role.epoch, round }
@@ -163,7 +170,14 @@ function electedBy(step: Step, role: Looking): PeerId | null {
     const ballot = ballotOf(step, id)
     if (ballot !== null) return step.peer(id).vote!.round === step.state.round && sameBallot(ballot, vote)
     const peer = step.peer(id)
-    return peer.identified && peer.vote !== null && peer.vote.round === step.state.round && peer.vote.leader === vote.leader && peer.vote.state !== 'looking' && peer.vote.state !== 'observing'
+    return (
+      peer.identified &&
+      peer.vote !== null &&
+      peer.vote.round === step.state.round &&
+      peer.vote.leader === vote.leader &&
+      peer.vote.state !== 'looking' &&
+      peer.vote.state !== 'observing'
+    )
   }
   if (!agrees(vote.leader) || !step.isQuorum(agrees)) {
     role.decideAt = null

@@ -60,5 +60,8 @@ export function invalidArgument(message: string, remedy = 'Correct the argument;
 }
 
 export function corrupt(message: string, details: Readonly<Record<string, unknown>> = {}): AntiphonError {
-  return new AntiphonError('CORRUPT', message, { remedy: 'Do not edit or delete anything here. Restore this member from a backup, or wipe it and let it be readmitted.', details })
+  return new AntiphonError('CORRUPT', message, {
+    remedy: 'Do not edit or delete anything here. Restore this member from a backup, or wipe it and let it be readmitted.',
+    details,
+  })
 }

@@ -1,14 +1,19 @@
 import { AntiphonError } from './errors.ts'
 import type { FoundingRecord, Identity } from './messages.ts'
 import type { PeerState } from './state.ts'
-import { type Step } from './step.ts'
+import type { Step } from './step.ts'
 import type { Configuration, Founding, PeerId } from './types.ts'
 
 // Rule 8: an ensemble is founded once, unanimously, by the voter with the lowest id; and every connection begins by telling who we are.
 
 export function sendIdentity(step: Step, to: PeerId): void {
   const { founding, foundingUnderway } = step.state
-  step.send(to, { kind: 'IDENTITY', ensembleId: founding?.ensembleId ?? null, settings: step.config.settings, empty: founding === null && foundingUnderway === null })
+  step.send(to, {
+    kind: 'IDENTITY',
+    ensembleId: founding?.ensembleId ?? null,
+    settings: step.config.settings,
+    empty: founding === null && foundingUnderway === null,
+  })
 }
 
 export function onIdentity(step: Step, from: PeerId, message: Identity): void {
@@ -17,7 +22,13 @@ export function onIdentity(step: Step, from: PeerId, message: Identity): void {
   peer.empty = message.empty
   peer.settings = message.settings
   if (message.settings !== step.config.settings) {
-    refuse(step, from, 'INVALID_SETTINGS', `member ${from} was started with other settings for what the ensemble must agree on`, 'Start every member with the same members, roles, weights, machines and limits.')
+    refuse(
+      step,
+      from,
+      'INVALID_SETTINGS',
+      `member ${from} was started with other settings for what the ensemble must agree on`,
+      'Start every member with the same members, roles, weights, machines and limits.',
+    )
     return
   }
   const { founding } = step.state
@@ -31,7 +42,13 @@ function identify(step: Step, from: PeerId, peer: PeerState): void {
   const { founding } = step.state
   if (founding === null || peer.ensembleId === null || peer.identified || peer.settings !== step.config.settings) return
   if (peer.ensembleId !== founding.ensembleId) {
-    refuse(step, from, 'WRONG_ENSEMBLE', `member ${from} belongs to ensemble ${peer.ensembleId}, this one to ${founding.ensembleId}`, 'Check the addresses, or wipe the member that is meant to join this ensemble.')
+    refuse(
+      step,
+      from,
+      'WRONG_ENSEMBLE',
+      `member ${from} belongs to ensemble ${peer.ensembleId}, this one to ${founding.ensembleId}`,
+      'Check the addresses, or wipe the member that is meant to join this ensemble.',
+    )
     return
   }
   peer.identified = true
@@ -63,19 +80,27 @@ export function foundIfUnanimous(step: Step): void {
   }
   const configuration: Configuration = {
     version: config.initial.version,
-    members: config.initial.members.map((member) => ({ ...member, storeId: member.role === 'voter' ? (member.id === step.self ? state.storeId : step.peer(member.id).storeId) : null })),
+    members: config.initial.members.map((member) => ({
+      ...member,
+      storeId: member.role === 'voter' ? (member.id === step.self ? state.storeId : step.peer(member.id).storeId) : null,
+    })),
   }
   const founding: Founding = { ensembleId: config.freshEnsembleId, configuration }
   const record: FoundingRecord = { kind: 'FOUNDING', founding }
   const connected = [...state.peers].filter(([, peer]) => peer.connection !== 0 && peer.settings === config.settings)
-  adopt(step, founding, connected.map(([id]) => step.outgoing(id, record)))
+  adopt(
+    step,
+    founding,
+    connected.map(([id]) => step.outgoing(id, record)),
+  )
 }
 
 export function onFounding(step: Step, from: PeerId, message: FoundingRecord): void {
   const { state } = step
   const own = state.founding ?? state.foundingUnderway
   if (own !== null) {
-    if (own.ensembleId !== message.founding.ensembleId) refuse(step, from, 'WRONG_ENSEMBLE', `member ${from} holds the record of another ensemble`, 'Wipe the member that is meant to join this ensemble.')
+    if (own.ensembleId !== message.founding.ensembleId)
+      refuse(step, from, 'WRONG_ENSEMBLE', `member ${from} holds the record of another ensemble`, 'Wipe the member that is meant to join this ensemble.')
     return
   }
   adopt(step, message.founding, [])

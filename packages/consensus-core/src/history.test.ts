@@ -5,12 +5,19 @@ import type { EpochEnd } from './types.ts'
 import { ZERO } from './zxid.ts'
 
 function history(...counts: number[]): History {
-  const made = historyOf({ storeId: '', founding: null, epochs: { accepted: 0, acceptedFrom: null, current: 0 }, snapshot: null, log: { start: ZERO, last: ZERO, checksum: 0, endPoints: [], time: 0 } })
+  const made = historyOf({
+    storeId: '',
+    founding: null,
+    epochs: { accepted: 0, acceptedFrom: null, current: 0 },
+    snapshot: null,
+    log: { start: ZERO, last: ZERO, checksum: 0, endPoints: [], time: 0 },
+  })
   for (const run of runsOf(...counts)) append(made, run)
   return made
 }
 
-const ends = (...points: [epoch: number, counter: number][]): EpochEnd[] => points.map(([epoch, counter]) => ({ epoch, last: z(epoch, counter), checksum: epoch * 1000 + counter }))
+const ends = (...points: [epoch: number, counter: number][]): EpochEnd[] =>
+  points.map(([epoch, counter]) => ({ epoch, last: z(epoch, counter), checksum: epoch * 1000 + counter }))
 
 describe('the longest common prefix (rule 13)', () => {
   const common = (ours: EpochEnd[], theirs: EpochEnd[]): number | undefined => commonPoint(ours, theirs, true)?.zxid

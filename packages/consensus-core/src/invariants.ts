@@ -15,7 +15,14 @@ export interface Before {
 
 export function before(core: Core): Before {
   const { state } = core
-  return { committed: state.committed, applied: state.applied, accepted: state.epochs.accepted, current: state.epochs.current, nextTicket: state.nextTicket, founded: state.founding !== null }
+  return {
+    committed: state.committed,
+    applied: state.applied,
+    accepted: state.epochs.accepted,
+    current: state.epochs.current,
+    nextTicket: state.nextTicket,
+    founded: state.founding !== null,
+  }
 }
 
 /** What must hold of one state. Returns the first breach, as a sentence; null when all holds. */
@@ -46,9 +53,16 @@ function checkEndPoints(state: CoreState): string | null {
 function checkRecent(state: CoreState): string | null {
   const { recent, last, checksum } = state.history
   const tail = recent.runs[recent.runs.length - 1]
-  if (tail !== undefined && recent.head < recent.runs.length && (tail.last !== last || tail.checksum !== checksum)) return 'the recent runs do not end at the tail'
+  if (tail !== undefined && recent.head < recent.runs.length && (tail.last !== last || tail.checksum !== checksum))
+    return 'the recent runs do not end at the tail'
   const previous = recent.runs[recent.runs.length - 2]
-  if (tail !== undefined && previous !== undefined && recent.head < recent.runs.length - 1 && (tail.previous !== previous.last || tail.previousChecksum !== previous.checksum)) return 'the recent runs have a hole'
+  if (
+    tail !== undefined &&
+    previous !== undefined &&
+    recent.head < recent.runs.length - 1 &&
+    (tail.previous !== previous.last || tail.previousChecksum !== previous.checksum)
+  )
+    return 'the recent runs have a hole'
   return null
 }
 
@@ -56,11 +70,14 @@ function checkRole(state: CoreState): string | null {
   const { role, epochs } = state
   if (role.name === 'leading') {
     if (role.stage !== 'collecting' && epochs.accepted !== role.epoch) return `leading epoch ${role.epoch} with accepted epoch ${epochs.accepted}`
-    if ((role.stage === 'synchronizing' || role.stage === 'established') && epochs.current !== role.epoch) return `leading epoch ${role.epoch} with current epoch ${epochs.current}`
+    if ((role.stage === 'synchronizing' || role.stage === 'established') && epochs.current !== role.epoch)
+      return `leading epoch ${role.epoch} with current epoch ${epochs.current}`
     if (role.stage === 'established' && state.committed < role.initialLast) return 'established before the initial history is committed'
-    for (const learner of role.learners.values()) if (learner.acked > learner.sent && learner.stage !== 'transferring') return 'a learner has acknowledged what it was not sent'
+    for (const learner of role.learners.values())
+      if (learner.acked > learner.sent && learner.stage !== 'transferring') return 'a learner has acknowledged what it was not sent'
   }
-  if (role.name === 'following' && role.counted && (role.phase === 'welcomed' || role.phase === 'active') && epochs.current !== role.epoch) return `following epoch ${role.epoch} with current epoch ${epochs.current}`
+  if (role.name === 'following' && role.counted && (role.phase === 'welcomed' || role.phase === 'active') && epochs.current !== role.epoch)
+    return `following epoch ${role.epoch} with current epoch ${epochs.current}`
   if (state.founding === null && (role.name !== 'looking' || role.electing)) return 'takes part without a founding record'
   return null
 }
@@ -73,7 +90,8 @@ export function checkStep(core: Core, earlier: Before, effects: Effects): string
   if (state.epochs.accepted < earlier.accepted) return `the accepted epoch went back from ${earlier.accepted} to ${state.epochs.accepted}`
   if (state.epochs.current < earlier.current) return `the current epoch went back from ${earlier.current} to ${state.epochs.current}`
   if (earlier.founded && state.founding === null) return 'the founding was forgotten'
-  if (effects.commitTo !== null && (effects.commitTo <= earlier.committed || effects.commitTo !== state.committed)) return 'commitTo does not tell the commit point'
+  if (effects.commitTo !== null && (effects.commitTo <= earlier.committed || effects.commitTo !== state.committed))
+    return 'commitTo does not tell the commit point'
   let ticket = earlier.nextTicket
   for (const write of effects.writes) {
     if (write.ticket !== ticket++) return `write ${write.ticket} is out of order`

@@ -37,7 +37,11 @@ test('observers never count', () => {
 })
 
 test('any two quorums share a voter', () => {
-  const shapes = [configuration([1, 0], [1, 0], [1, 0], [1, 0]), configuration([3, 0], [1, 0], [2, 0], [0, 0], [1, 0]), configuration([1, 1], [1, 1], [1, 2], [2, 2], [1, 3], [1, 3])]
+  const shapes = [
+    configuration([1, 0], [1, 0], [1, 0], [1, 0]),
+    configuration([3, 0], [1, 0], [2, 0], [0, 0], [1, 0]),
+    configuration([1, 1], [1, 1], [1, 2], [2, 2], [1, 3], [1, 3]),
+  ]
   for (const shape of shapes) {
     const ids = shape.members.map((member) => member.id)
     const quorums: number[] = []

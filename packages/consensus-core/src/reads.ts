@@ -57,7 +57,8 @@ function endRound(step: Step, role: Leading): void {
   const { point } = reads
   if (point === null) return
   const { epochs } = step.state
-  const confirmed = (id: PeerId): boolean => step.counted(id) && (id === step.self ? epochs.accepted === role.epoch : (role.learners.get(id)?.round ?? 0) >= reads.round)
+  const confirmed = (id: PeerId): boolean =>
+    step.counted(id) && (id === step.self ? epochs.accepted === role.epoch : (role.learners.get(id)?.round ?? 0) >= reads.round)
   if (!step.isQuorum(confirmed)) return
   for (const ask of reads.asked) {
     if (ask.connection === 0) step.readable.push({ number: ask.number, zxid: point })

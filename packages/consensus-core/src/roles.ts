@@ -20,7 +20,8 @@ export function leave(step: Step, reason: string): void {
       step.close(peer, reason)
     }
     // The others would go on believing that we lead, for as long as our back-off keeps us silent.
-    for (const [id, peer] of state.peers) if (peer.identified) step.send(id, { kind: 'VOTE', state: 'looking', leader: 0, zxid: ZERO, epoch: 0, round: state.round })
+    for (const [id, peer] of state.peers)
+      if (peer.identified) step.send(id, { kind: 'VOTE', state: 'looking', leader: 0, zxid: ZERO, epoch: 0, round: state.round })
   } else {
     for (const number of role.reads) step.readable.push({ number, zxid: null })
     if (role.staging?.generation != null) step.discards.push(role.staging.generation)

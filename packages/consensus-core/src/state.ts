@@ -1,7 +1,7 @@
+import type { CoreConfig } from './config.ts'
 import { type History, historyOf } from './history.ts'
 import type { AckEpoch, Cepoch, Vote } from './messages.ts'
 import type { Attempt, EnsembleId, Epochs, Founding, Millis, Now, PeerId, SnapshotMeta, StoredState, StoreId } from './types.ts'
-import type { CoreConfig } from './config.ts'
 import { ZERO, type Zxid } from './zxid.ts'
 
 /** All that a core remembers: plain data, so that it can be encoded, compared and explored. */

@@ -42,7 +42,9 @@ export function viewOf(step: Step): CoreView {
   const { state } = step
   const { role, epochs, history } = state
   const learners: LearnerView[] = []
-  if (role.name === 'leading') for (const [peer, learner] of role.learners) learners.push({ peer, counted: learner.counted, stage: learner.stage, mode: learner.mode, acked: learner.acked })
+  if (role.name === 'leading')
+    for (const [peer, learner] of role.learners)
+      learners.push({ peer, counted: learner.counted, stage: learner.stage, mode: learner.mode, acked: learner.acked })
   return {
     role: role.name === 'following' ? (role.counted ? 'following' : 'observing') : role.name,
     active: role.name === 'leading' ? role.stage === 'established' : role.name === 'following' && role.phase === 'active',

@@ -4,5 +4,13 @@ import type { Step } from '../step.ts'
 /** What a member says of its history once the promise of `epoch` is durable. */
 export function ackEpochOf(step: Step, epoch: number): AckEpoch {
   const { epochs, history, committed } = step.state
-  return { kind: 'ACK-E', epoch, current: epochs.current, last: history.last, checksum: history.checksum, committed, endPoints: history.endPoints.slice(-END_POINTS_MAX) }
+  return {
+    kind: 'ACK-E',
+    epoch,
+    current: epochs.current,
+    last: history.last,
+    checksum: history.checksum,
+    committed,
+    endPoints: history.endPoints.slice(-END_POINTS_MAX),
+  }
 }

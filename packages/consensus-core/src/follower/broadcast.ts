@@ -35,7 +35,11 @@ function fit(step: Step, history: History, run: Run): Run | null {
     return null
   }
   if (rest.previousChecksum !== history.checksum) {
-    step.stop('DIVERGED', `the entry behind ${formatZxid(history.last)} was chained to another history`, 'Keep this folder for inspection; compare it with the other members before anything else.')
+    step.stop(
+      'DIVERGED',
+      `the entry behind ${formatZxid(history.last)} was chained to another history`,
+      'Keep this folder for inspection; compare it with the other members before anything else.',
+    )
     return null
   }
   return rest

@@ -43,7 +43,8 @@ export function onNewEpoch(step: Step, role: Following, message: NewEpoch): void
     step.send(role.leader, ackEpochOf(step, epoch))
     return
   }
-  const again = epoch === epochs.accepted && epochs.acceptedFrom !== null && epochs.acceptedFrom.leader === attempt.leader && epochs.acceptedFrom.nonce === attempt.nonce
+  const again =
+    epoch === epochs.accepted && epochs.acceptedFrom !== null && epochs.acceptedFrom.leader === attempt.leader && epochs.acceptedFrom.nonce === attempt.nonce
   if (epoch <= epochs.accepted && !again) {
     leave(step, `epoch ${epoch} is not above the promised one, ${epochs.accepted}`)
     return

@@ -20,7 +20,11 @@ export function onTrunc(step: Step, role: Following, message: Trunc): void {
   const { to, checksum } = message
   if (to >= state.history.last) return
   if (to < state.committed) {
-    step.stop('DIVERGED', `the leader asks to drop entries above ${formatZxid(to)}, but everything up to ${formatZxid(state.committed)} is committed here`, 'Keep this folder for inspection; compare it with the other members before anything else.')
+    step.stop(
+      'DIVERGED',
+      `the leader asks to drop entries above ${formatZxid(to)}, but everything up to ${formatZxid(state.committed)} is committed here`,
+      'Keep this folder for inspection; compare it with the other members before anything else.',
+    )
     return
   }
   truncate(state.history, to, checksum)
@@ -41,7 +45,11 @@ export function onDiff(step: Step, role: Following, message: Diff): void {
 /** Equal ZXID, unequal checksum: two histories that must never have been (rule 6). */
 export function differs(step: Step, history: History, checksum: number): boolean {
   if (history.checksum === checksum) return false
-  step.stop('DIVERGED', `the history up to ${formatZxid(history.last)} has checksum ${history.checksum} here and ${checksum} at the leader`, 'Keep this folder for inspection; compare it with the other members before anything else.')
+  step.stop(
+    'DIVERGED',
+    `the history up to ${formatZxid(history.last)} has checksum ${history.checksum} here and ${checksum} at the leader`,
+    'Keep this folder for inspection; compare it with the other members before anything else.',
+  )
   return true
 }
 

@@ -1,9 +1,9 @@
-import { append, bytesAbove, recentRuns, trimRecent } from '../history.ts'
 import type { Primary } from '../effects.ts'
+import { append, bytesAbove, recentRuns, trimRecent } from '../history.ts'
 import type { Ack } from '../messages.ts'
 import { announceRole, leave } from '../roles.ts'
 import type { Run } from '../run.ts'
-import type { Learner, Leading } from '../state.ts'
+import type { Leading, Learner } from '../state.ts'
 import type { Step } from '../step.ts'
 import type { PeerId } from '../types.ts'
 import { counterOf, epochOf, maxZxid, minZxid, type Zxid } from '../zxid.ts'
@@ -44,7 +44,14 @@ export function primaryOf(step: Step): Primary | null {
 export function onPropose(step: Step, run: Run): void {
   const { state } = step
   const { role, history } = state
-  if (role.name !== 'leading' || role.stage !== 'established' || run.previous !== history.last || run.previousChecksum !== history.checksum || epochOf(run.first) !== role.epoch) return
+  if (
+    role.name !== 'leading' ||
+    role.stage !== 'established' ||
+    run.previous !== history.last ||
+    run.previousChecksum !== history.checksum ||
+    epochOf(run.first) !== role.epoch
+  )
+    return
   append(history, run)
   step.write({ append: [run], afterwards: [step.outgoing(step.self, { kind: 'ACK', epoch: role.epoch, upTo: run.last })] })
   for (const [id, learner] of role.learners) {
@@ -92,7 +99,8 @@ export function advanceCommit(step: Step, role: Leading): void {
   let best = state.committed
   const consider = (zxid: Zxid): void => {
     if (zxid <= best) return
-    if (step.isQuorum((id) => step.counted(id) && (id === step.self ? role.acknowledgedLeader && role.acked >= zxid : holds(role.learners.get(id), zxid)))) best = zxid
+    if (step.isQuorum((id) => step.counted(id) && (id === step.self ? role.acknowledgedLeader && role.acked >= zxid : holds(role.learners.get(id), zxid))))
+      best = zxid
   }
   consider(role.acked)
   for (const learner of role.learners.values()) if (learner.counted && learner.stage === 'active') consider(learner.acked)
@@ -177,7 +185,8 @@ function heardWithin(role: Leading, id: PeerId, since: number): boolean {
 
 export function ping(step: Step, role: Leading): void {
   for (const [id, learner] of role.learners) {
-    if (learner.stage !== 'discovered') step.send(id, { kind: 'PING', epoch: role.epoch, committed: step.state.committed, round: role.reads.round, wall: step.now.wall })
+    if (learner.stage !== 'discovered')
+      step.send(id, { kind: 'PING', epoch: role.epoch, committed: step.state.committed, round: role.reads.round, wall: step.now.wall })
   }
 }
 

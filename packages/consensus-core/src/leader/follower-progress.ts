@@ -1,7 +1,7 @@
-import type { Learner, Leading } from '../state.ts'
+import type { Leading, Learner } from '../state.ts'
 import type { Step } from '../step.ts'
-import { maxZxid, ZERO, type Zxid } from '../zxid.ts'
 import type { PeerId } from '../types.ts'
+import { maxZxid, ZERO, type Zxid } from '../zxid.ts'
 
 export function newLearner(step: Step, peer: PeerId): Learner {
   return {

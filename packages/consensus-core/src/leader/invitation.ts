@@ -1,5 +1,5 @@
 import type { NewEpoch } from '../messages.ts'
-import type { Learner, Leading } from '../state.ts'
+import type { Leading, Learner } from '../state.ts'
 import type { Step } from '../step.ts'
 import type { PeerId } from '../types.ts'
 

@@ -1,6 +1,6 @@
 import { bytesAbove, checksumAt, commonPoint, recentRuns } from '../history.ts'
 import { type AckLeader, END_POINTS_MAX, type Received } from '../messages.ts'
-import type { Learner, Leading } from '../state.ts'
+import type { Leading, Learner } from '../state.ts'
 import type { Step } from '../step.ts'
 import type { PeerId } from '../types.ts'
 import { maxZxid, type Zxid } from '../zxid.ts'
@@ -57,7 +57,15 @@ function startTransfer(step: Step, role: Leading, id: PeerId, learner: Learner, 
   learner.transfer = state.nextTransfer++
   if (mode === 'snap') learner.mode = 'snap'
   learner.keepAbove = mode === 'snap' ? (state.history.snapshot?.zxid ?? state.history.start) : learner.sent
-  step.transfers.push({ transfer: learner.transfer, to: id, connection: learner.connection, mode, epoch: role.epoch, after: learner.keepAbove, upTo: horizon(step, learner) })
+  step.transfers.push({
+    transfer: learner.transfer,
+    to: id,
+    connection: learner.connection,
+    mode,
+    epoch: role.epoch,
+    after: learner.keepAbove,
+    upTo: horizon(step, learner),
+  })
 }
 
 /** Our own stream was handed over, or failed. Reports of an old transfer are ignored (rule 15). */
