@@ -162,6 +162,12 @@ test("somebody else's folder is refused, and nothing is put into it", async () =
   await expect(make({ folder: join(folder, 'letter.txt') }).open(STORE_ID)).rejects.toMatchObject({ code: 'DISK_FAILED' })
 })
 
+test('folders are made, several levels of them', async () => {
+  const store = make({ folder: join(folder, 'a', 'b', 'c') })
+  await store.open(STORE_ID)
+  expect(await readdir(join(folder, 'a', 'b', 'c'))).toContain('antiphon-store')
+})
+
 test('settings are checked', () => {
   expect(() => fileStorage({ folder: '' })).toThrowError(expect.objectContaining({ code: 'INVALID_SETTINGS' }))
   expect(() => fileStorage({ folder, segmentBytes: 10 })).toThrowError(expect.objectContaining({ code: 'INVALID_SETTINGS', remedy: expect.any(String) }))

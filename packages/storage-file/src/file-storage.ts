@@ -1,5 +1,5 @@
-import { mkdir, readdir } from 'node:fs/promises'
-import { resolve } from 'node:path'
+import { mkdir, open, readdir } from 'node:fs/promises'
+import { dirname, resolve } from 'node:path'
 import { AntiphonError, type LogStore } from '@antiphon/ports'
 import { diskError, type EngineOptions, engineSettings, foreignFolder, isForeign } from './engine/index.ts'
 import type { ThreadData } from './engine-thread.ts'
@@ -47,10 +47,21 @@ function connectTo(data: ThreadData, mainThread: boolean): Connect {
 }
 
 async function take(folder: string): Promise<Unlock> {
-  await mkdir(folder, { recursive: true })
+  const created = await mkdir(folder, { recursive: true })
+  if (created !== undefined) await flushNames(folder, dirname(created))
   const names = await readdir(folder)
   if (isForeign(names)) throw foreignFolder(names)
   return lockFolder(folder)
+}
+
+/** Makes the names of folders durable: from `folder` itself up to the one in `above`. */
+async function flushNames(folder: string, above: string): Promise<void> {
+  if (process.platform === 'win32') return
+  for (let at = dirname(folder); ; at = dirname(at)) {
+    const handle = await open(at, 'r')
+    await handle.sync().finally(() => handle.close())
+    if (at === above || at === dirname(at)) return
+  }
 }
 
 function invalid(message: string, remedy: string): AntiphonError {

@@ -136,6 +136,8 @@ export class SnapshotWriter {
   abort(): void {
     try {
       this.#disk.close(this.#file)
+    } catch {}
+    try {
       this.#disk.remove(this.name + ASIDE)
     } catch {}
   }
