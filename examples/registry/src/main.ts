@@ -73,12 +73,14 @@ async function main(options: Options): Promise<boolean> {
     display.stop()
     await ensemble?.close()
   }
-  for (const [signal, code] of SIGNALS) {
-    process.once(signal, () => {
-      // A second one while we clean up ends us at once.
-      void end().finally(() => process.exit(code))
-    })
+  const stop = (code: number): void => {
+    void end().finally(() => process.exit(code))
   }
+  // A second signal while we clean up ends us at once.
+  for (const [signal, code] of SIGNALS) process.once(signal, () => stop(code))
+  // Nobody listens any more, as with `npm start | head`.
+  process.stdout.on('error', () => {})
+  process.stdout.once('error', () => stop(141))
 
   try {
     display.say('three processes on loopback, their files in a temporary folder')
