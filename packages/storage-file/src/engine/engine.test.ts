@@ -79,6 +79,7 @@ test('a run of several epochs keeps its end points', () => {
   driver.write({ append: [joined] })
   driver.disk.kill()
   expect(driver.expectSound().log.endPoints.map(({ last }) => last)).toEqual([zxidOf(1, 3), zxidOf(2, 1), zxidOf(5, 2)])
+  expect(driver.read(ZERO).map(({ last }) => last)).toEqual([zxidOf(1, 3), zxidOf(2, 1), zxidOf(5, 2)])
 })
 
 test('a read is cut to its bounds and its bytes, but has one entry at least', () => {
