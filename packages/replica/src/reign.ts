@@ -8,11 +8,8 @@ import { encodeRegistration, type OriginTable, type Registration } from './origi
 import { encodeRefusal, encodeTooLarge } from './refusal.ts'
 import type { NamedMachine } from './settings.ts'
 
-/**
- * A run is closed behind the entry that brings it here: one frame, one write. Pieces of memory above 128 KiB come fresh from the operating system each time, and cost more than framing
- * what goes into them.
- */
-const RUN_BYTES = 64 * 1024
+/** A run is closed behind the entry that brings it here: one frame, one write. Smaller ones cost processes and disks more per entry, larger ones hold a lane for longer. */
+const RUN_BYTES = 256 * 1024
 
 export interface ReignHost {
   readonly machines: readonly NamedMachine[]
