@@ -79,6 +79,7 @@ export class SimMember implements Member {
         life.replica = replica
         trace.add(timeline.now, this.id, 21, life.origin, 0, () => 'has started')
         replica.on('fault', (error) => this.#failed(life, error, 'stopped'))
+        replica.on('trouble', (error) => this.#world.count(`trouble ${error.code}`))
       },
       (error: unknown) => this.#failed(life, error, 'refused to start'),
     )
