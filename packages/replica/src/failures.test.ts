@@ -403,6 +403,18 @@ test('what fails at the start leaves store and address free', async () => {
   await replica.ready()
 })
 
+test('a front that fails to attach fails the start, which leaves nothing open', async () => {
+  class Failing extends ListMachine {
+    attach(): void {
+      throw new Error('no front')
+    }
+  }
+  const one = ensemble(1)
+  await expect(one.start(1, { machines: { list: new Failing() } })).rejects.toThrow('no front')
+  const replica = await one.start(1)
+  await replica.ready()
+})
+
 test('the members of the settings can not be others than those of the founding', async () => {
   const one = ensemble(1)
   await one.startAll()

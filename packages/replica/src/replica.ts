@@ -87,6 +87,7 @@ export class Replica<M extends Machines = Machines> extends TypedEmitter<Replica
     const { storage, transport } = settings
     const clock = settings.clock ?? systemClock({ keepAlive: settings.keepAlive ?? true })
     const random = settings.random ?? systemRandom()
+    let started: Replica<M> | null = null
     try {
       const stored = await storage.open(randomId(random))
       const restored = await recover(settings, resolved, stored, new Slicer(clock, resolved.sliceMs))
@@ -98,12 +99,14 @@ export class Replica<M extends Machines = Machines> extends TypedEmitter<Replica
         stored,
         (announcer) => new Shell({ resolved, config, stored, restored, store: storage, transport, clock, random, announcer, meters }),
       )
+      started = replica
       await transport.start(resolved.self, replica.#shell.greeting, replica.#shell.gate)
       transport.setPeers(new Map([...resolved.addresses].filter(([peer]) => peer !== resolved.self)))
       replica.#attach()
       replica.#shell.start()
       return replica
     } catch (error) {
+      await started?.close()
       await quietly(() => transport.close())
       await quietly(() => storage.close())
       throw error
