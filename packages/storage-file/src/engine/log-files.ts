@@ -125,15 +125,17 @@ export class LogFiles {
 
   /** One step of zero-filling, flushed; false when nothing is left to be filled. @throws AntiphonError DISK_FAILED: the store has failed. */
   fill(log: Log): boolean {
-    const { segmentBytes, aheadBytes } = this.#settings
+    const { segmentBytes, aheadBytes, fillBytes } = this.#settings
+    // In whole steps: topping up behind every batch would cost each of them a second flush.
+    const wholeSteps = (bytes: number): number => Math.min(segmentBytes, Math.floor(bytes / fillBytes) * fillBytes)
     const current = log.segments.at(-1)
     if (aheadBytes === 0 || this.#full || current === undefined || current.file === null) return false
-    const wanted = Math.min(segmentBytes, current.end + aheadBytes)
+    const wanted = wholeSteps(current.end + aheadBytes)
     if (current.filled < wanted) {
       current.filled = this.#fillFile(current.file, current.filled, wanted)
       return true
     }
-    const wantedNext = Math.min(segmentBytes, current.end + aheadBytes - Math.max(segmentBytes, current.end))
+    const wantedNext = wholeSteps(current.end + aheadBytes - Math.max(segmentBytes, current.end))
     if (wantedNext <= 0) return false
     if (this.#spare === null) {
       const number = this.#nextNumber++
