@@ -1,6 +1,6 @@
 import type { Message, Transfer } from '@antiphon/consensus-core'
 import type { LogStore, PeerId, Snapshot, Zxid } from '@antiphon/ports'
-import { ZERO } from '@antiphon/ports'
+import { AntiphonError, type Run, ZERO } from '@antiphon/ports'
 import type { Links } from './links.ts'
 
 const READ_BYTES = 1024 * 1024
@@ -97,7 +97,7 @@ export class SendingTransfers {
     const { epoch, upTo } = sending.transfer
     let { after } = sending.transfer
     while (after < upTo) {
-      const runs = await this.#host.store.read(after, upTo, READ_BYTES)
+      const runs = await this.#read(after, upTo)
       if (runs.length === 0) return false
       for (const run of runs) {
         if (!(await this.#send(sending, { kind: 'PROPOSE', epoch, committed: ZERO, run }))) return false
@@ -105,6 +105,16 @@ export class SendingTransfers {
       }
     }
     return !sending.stopped
+  }
+
+  /** None when compaction has overtaken the transfer: the learner comes again, and gets a snapshot. */
+  async #read(after: Zxid, upTo: Zxid): Promise<readonly Run[]> {
+    try {
+      return await this.#host.store.read(after, upTo, READ_BYTES)
+    } catch (error) {
+      if (error instanceof AntiphonError && error.code === 'INVALID_ARGUMENT') return []
+      throw error
+    }
   }
 
   async #snap(sending: Sending): Promise<boolean> {

@@ -374,6 +374,10 @@ export class Shell {
       meters?.entriesProposed.add(run.entries)
       meters?.batchEntries.observe(run.entries)
       this.#step({ kind: 'propose', run })
+      if (this.core.state.history.last !== run.last && !this.isStopped) {
+        // Prepared and not proposed: the machines' speculation and the origins' numbers would be of a history that never was.
+        this.#stop(diverged('the core did not take a batch that was framed behind its own history', {}))
+      }
     }
   }
 
@@ -423,7 +427,8 @@ export class Shell {
       }
     }
     if (!this.isStopped) {
-      this.reads.applied(this.applier.applied)
+      // While a snapshot is being restored the machines are of no ZXID.
+      if (!this.applier.isBlocked) this.reads.applied(this.applier.applied)
       const snapshot = this.#snapshots.takeIfDue()
       if (snapshot !== null) this.#run(snapshot)
       if (this.#inbox !== null && this.#reign === null) this.#beginReign(this.#inbox)

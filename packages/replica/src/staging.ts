@@ -18,6 +18,8 @@ class Receiving {
   expected = 0
   /** Why the stream ends before its last chunk; null while it goes on. */
   ended: AntiphonError | null = null
+  /** The core has left this transfer behind; a later one may bear the same number, for leaders number theirs each for itself. */
+  abandoned = false
   #wake: (() => void) | null = null
 
   constructor(receive: Receive) {
@@ -33,6 +35,11 @@ class Receiving {
   end(why: string): void {
     this.ended ??= new AntiphonError('ABORTED', `the transfer of a snapshot ended early: ${why}`, { remedy: 'Nothing needs to be done: it is tried again.' })
     this.#wake?.()
+  }
+
+  abandon(why: string): void {
+    this.abandoned = true
+    this.end(why)
   }
 
   change(): Promise<void> {
@@ -55,7 +62,7 @@ export class StagingTransfers {
   }
 
   async start(receive: Receive): Promise<void> {
-    this.#receiving?.end('another one has begun')
+    this.#receiving?.abandon('another one has begun')
     const receiving = new Receiving(receive)
     this.#receiving = receiving
     let generation = 0
@@ -68,7 +75,7 @@ export class StagingTransfers {
       if (receiving.ended === null) this.#host.trouble(error, receive.from)
     }
     if (this.#receiving === receiving) this.#receiving = null
-    this.#host.staged(receive.transfer, generation, ok)
+    if (!receiving.abandoned) this.#host.staged(receive.transfer, generation, ok)
   }
 
   onChunk(peer: PeerId, connection: number, chunk: Chunk): void {
@@ -78,7 +85,7 @@ export class StagingTransfers {
   }
 
   onDown(peer: PeerId, connection: number): void {
-    if (this.#receiving !== null && isOn(this.#receiving, peer, connection)) this.#receiving.end('its connection is gone')
+    if (this.#receiving !== null && isOn(this.#receiving, peer, connection)) this.#receiving.abandon('its connection is gone')
   }
 
   stop(): void {

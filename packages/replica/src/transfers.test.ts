@@ -162,7 +162,8 @@ test('a missing chunk, a lost connection or a newer transfer ends it without a g
     if (end === 'close') staging.stop()
     if (end === 'newer') void staging.start({ ...receive, transfer: 8 })
     await done
-    expect(ended, end).toEqual(['7 0 false'])
+    // Of a transfer that the core has left behind nothing is told: the next one may bear its number.
+    expect(ended, end).toEqual(end === 'down' || end === 'newer' ? [] : ['7 0 false'])
   }
 })
 
