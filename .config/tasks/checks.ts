@@ -4,6 +4,8 @@ import { type Check, check, type Ran, tool, turbo } from './run.ts'
 
 const STEPS: readonly (readonly [name: string, run: () => Promise<Ran>])[] = [
   ['lint and format (biome)', () => tool('biome', ['check', '--config-path=.config/lint.json', '--error-on-warnings', '.'])],
+  // First, because entry points import what is built, and isolatedDeclarations are checked by it.
+  ['build (tsc -b under turbo)', () => turbo('build')],
   ['types (tsc)', () => tool('tsc', ['-p', '.config/tsconfig.check.json'])],
   ['import rules (dependency-cruiser)', () => tool('depcruise', ['--config', '.config/imports.mjs', 'packages', 'examples', 'bench', 'test'])],
   ['unused files, exports and dependencies (knip)', () => tool('knip', ['--config', '.config/knip.json', '--no-progress', '--no-config-hints'])],
