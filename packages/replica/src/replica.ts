@@ -21,6 +21,7 @@ import type { WaitOptions } from './reads.ts'
 import { type AnyMachine, type Machines, type ReplicaSettings, type RequestOf, type Resolved, type ResultOf, resolveSettings } from './settings.ts'
 import { Shell } from './shell.ts'
 import { type Restored, restoreNewest, Slicer } from './snapshots.ts'
+import { warningsOf } from './warnings.ts'
 
 export interface ReplicaStatus {
   readonly id: PeerId
@@ -53,6 +54,8 @@ export interface ReplicaStatus {
   readonly learners: readonly { readonly peer: PeerId; readonly stage: string; readonly acked: Zxid }[]
   /** By name. `digest`: hexadecimal, null of a machine that has none. */
   readonly machines: Readonly<Record<string, { readonly version: number; readonly digest: string | null }>>
+  /** What is no fault yet and wants attention, a sentence each; empty in health. */
+  readonly warnings: readonly string[]
   readonly closed: boolean
   readonly fault: AntiphonError | null
 }
@@ -184,6 +187,7 @@ export class Replica<M extends Machines = Machines> extends TypedEmitter<Replica
       connected: view.connected,
       learners: view.learners.map(({ peer, stage, acked }) => ({ peer, stage, acked })),
       machines: Object.fromEntries(machines),
+      warnings: warningsOf(this.id, view),
       closed: this.#shell.isStopped,
       fault: this.#shell.fault,
     }

@@ -4,17 +4,13 @@ import { Violation } from './violation.ts'
 /** Called behind every step of every core; `breach` is the first invariant of that core which the step broke. */
 export type CoreWatcher = (core: Core, input: Input, effects: Effects, breach: Violation | null) => void
 
-/** How often the whole state is judged; the step itself is judged each time. */
-const FULL_CHECK_EVERY = 8
-
 /** Shows every step of every core in this process to `watcher`, until the returned function is called. The product knows nothing of it. */
 export function watchCores(watcher: CoreWatcher): () => void {
   const original = Core.prototype.step
-  let steps = 0
   Core.prototype.step = function step(this: Core, input: Input, now: Now): Effects {
     const earlier: Before = before(this)
     const effects = original.call(this, input, now)
-    const breach = checkStep(this, earlier, effects) ?? (steps++ % FULL_CHECK_EVERY === 0 || effects.role !== null ? checkState(this) : null)
+    const breach = checkStep(this, earlier, effects) ?? checkState(this)
     watcher(this, input, effects, breach === null ? null : new Violation('core', breach))
     return effects
   }
