@@ -1,5 +1,5 @@
 import type { PeerId, Requests } from '@antiphon/consensus-core'
-import type { Zxid } from '@antiphon/ports'
+import type { StoreId, Zxid } from '@antiphon/ports'
 import type { Registration } from './origins.ts'
 
 export interface Received {
@@ -17,14 +17,15 @@ export class Inbox {
   #received: Received[] = []
   #bytes = 0
   readonly #dropped = new Map<Zxid, { readonly from: PeerId; readonly connection: number }>()
-  readonly #registrations: Registration[] = []
+  /** By store: of each the newest, so that there are never more than members. */
+  readonly #registrations = new Map<StoreId, Registration>()
 
   constructor(bytesMax: number) {
     this.#bytesMax = bytesMax
   }
 
   get isEmpty(): boolean {
-    return this.#received.length === 0 && this.#registrations.length === 0 && this.#dropped.size === 0
+    return this.#received.length === 0 && this.#registrations.size === 0 && this.#dropped.size === 0
   }
 
   enqueue(from: PeerId, connection: number, message: Requests): void {
@@ -39,12 +40,14 @@ export class Inbox {
   }
 
   register(registration: Registration): void {
-    this.#registrations.push(registration)
+    this.#registrations.set(registration.storeId, registration)
   }
 
   /** The oldest registration, or undefined. */
   takeRegistration(): Registration | undefined {
-    return this.#registrations.shift()
+    const [oldest] = this.#registrations.values()
+    if (oldest !== undefined) this.#registrations.delete(oldest.storeId)
+    return oldest
   }
 
   /** Hands over what waits, oldest first, until `admit` says that there is no room for the rest. */

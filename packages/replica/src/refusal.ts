@@ -9,7 +9,12 @@ const MESSAGE_BYTES_MAX = 4096
 
 /** What `prepare` threw, as the entry that says so everywhere (rules 20, 21). */
 export function encodeRefusal(thrown: unknown): Uint8Array {
-  return encode(BY_MACHINE, codeOf(thrown), messageOf(thrown))
+  try {
+    return encode(BY_MACHINE, codeOf(thrown), messageOf(thrown))
+  } catch {
+    // Anything can be thrown, also what throws when it is looked at.
+    return encode(BY_MACHINE, 'Error', 'the machine threw something that cannot be told')
+  }
 }
 
 export function encodeTooLarge(bytes: number, bytesMax: number): Uint8Array {

@@ -1,4 +1,16 @@
-import { Core, type CoreConfig, type Effects, type Input, type Now, type PeerId, type Role, type StoredState, type Write } from '@antiphon/consensus-core'
+import {
+  Core,
+  type CoreConfig,
+  type Effects,
+  type Input,
+  type Now,
+  type PeerId,
+  type Primary,
+  type Role,
+  type Run,
+  type StoredState,
+  type Write,
+} from '@antiphon/consensus-core'
 import { AntiphonError, type Cancel, type Clock, corrupt, type LogStore, type Millis, type Random, type Transport } from '@antiphon/ports'
 import { encodeGreeting, PROTOCOL_VERSIONS } from '@antiphon/wire'
 import { Applier } from './applier.ts'
@@ -369,7 +381,7 @@ export class Shell {
     while (this.#reign === reign) {
       if (clock.monotonic() >= until) return this.#scheduleFlush()
       const primary = this.core.primary(this.#now())
-      const run = primary === null ? null : reign.fill(primary)
+      const run = primary === null ? null : this.#fill(reign, primary)
       if (run === null) return
       meters?.entriesProposed.add(run.entries)
       meters?.batchEntries.observe(run.entries)
@@ -378,6 +390,16 @@ export class Shell {
         // Prepared and not proposed: the machines' speculation and the origins' numbers would be of a history that never was.
         this.#stop(diverged('the core did not take a batch that was framed behind its own history', {}))
       }
+    }
+  }
+
+  /** A machine that throws where it must not leaves a batch half prepared: the reign is void, and nothing of it is proposed. */
+  #fill(reign: Reign, primary: Primary): Run | null {
+    try {
+      return reign.fill(primary)
+    } catch (thrown) {
+      this.#stop(machineThrew('of this replica', 'prepare or unprepare', thrown))
+      return null
     }
   }
 

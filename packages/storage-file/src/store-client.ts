@@ -32,6 +32,8 @@ export class StoreClient implements LogStore {
   #link: Link | null = null
   #state: 'closed' | 'opening' | 'open' | 'closing' = 'closed'
   #failed: AntiphonError | null = null
+  /** The engine itself is gone: it answers nothing any more, not even `close`. */
+  #isLost = false
   #opening: Promise<void> | null = null
   #closing: Promise<void> | null = null
 
@@ -67,8 +69,9 @@ export class StoreClient implements LogStore {
     }
     this.#state = 'opening'
     this.#failed = null
+    this.#isLost = false
     try {
-      this.#link = await this.#connect({ reply: (reply) => this.#receive(reply), lost: (error) => this.#lose(error) })
+      this.#link = await this.#connect({ reply: (reply) => this.#receive(reply), lost: (error) => this.#onLost(error) })
       const state = await this.#call<StoredState>({ op: 'open', freshStoreId })
       this.#state = 'open'
       return state
@@ -126,7 +129,7 @@ export class StoreClient implements LogStore {
     if (this.#state !== 'open') return
     this.#state = 'closing'
     try {
-      await this.#call({ op: 'close' })
+      if (!this.#isLost) await this.#call({ op: 'close' })
     } catch {
       // What failed was told to those who waited for it.
     }
@@ -197,6 +200,11 @@ export class StoreClient implements LogStore {
     this.#answers.delete(reply.id)
     if (reply.kind === 'answer') answer?.resolve(reply.value as never)
     else answer?.reject(restoredError(reply.error))
+  }
+
+  #onLost(error: AntiphonError): void {
+    this.#isLost = true
+    this.#lose(error)
   }
 
   /** Nothing more comes from the engine. */
