@@ -31,6 +31,7 @@ if (options !== null) {
     if (options.json) console.log(JSON.stringify({ suite: options.suite, results }))
   } catch (error) {
     console.error(error)
+    if (options.json) console.log(JSON.stringify({ suite: options.suite, results: [], error: (error as Error).message }))
     process.exitCode = 1
   }
 }

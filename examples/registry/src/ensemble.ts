@@ -34,7 +34,7 @@ export class Ensemble {
   readonly #folder: string
   readonly #addresses: Readonly<Record<number, string>>
   readonly #members = new Map<number, Member>()
-  readonly #answers = new Map<number, (message: never) => void>()
+  readonly #answers = new Map<number, { readonly id: number; resolve(message: FromMember): void; reject(error: Error): void }>()
   #requests = 0
 
   static async start(listener: Listener): Promise<Ensemble> {
@@ -82,13 +82,14 @@ export class Ensemble {
     child.on('error', (error) => this.#listener.onFailed(id, error.message))
     child.on('exit', (code, signal) => {
       if (!member.isEnding) this.#listener.onFailed(id, `it ended by itself (${signal ?? code})`)
+      for (const answer of this.#answers.values()) if (answer.id === id) answer.reject(new Error(`replica ${id} ended before it answered`))
     })
     child.on('message', (message: FromMember) => {
       if (message.kind === 'ready') member.isReady = true
       else if (message.kind === 'view') this.#onView(id, member, message.view)
       else if (message.kind === 'settled') this.#listener.onSettled(message.acknowledged, message.refused)
       else if (message.kind === 'failed') this.#listener.onFailed(id, `${message.code}: ${message.message}. ${message.remedy}`)
-      else if (message.kind !== 'started') this.#answers.get(message.request)?.(message as never)
+      else if (message.kind !== 'started') this.#answers.get(message.request)?.resolve(message)
     })
   }
 
@@ -146,13 +147,13 @@ export class Ensemble {
 
   #ask<Kind extends 'audited' | 'digested'>(id: number, message: (request: number) => ToMember): Promise<Extract<FromMember, { kind: Kind }>> {
     const request = ++this.#requests
-    return new Promise((resolve) => {
-      this.#answers.set(request, (answer) => {
-        this.#answers.delete(request)
-        resolve(answer)
-      })
-      this.#send(id, message(request))
+    return new Promise<FromMember>((resolve, reject) => {
+      this.#answers.set(request, { id, resolve, reject })
+      if (this.#member(id).process.connected) this.#send(id, message(request))
+      else reject(new Error(`replica ${id} does not run`))
     })
+      .then((answer) => answer as Extract<FromMember, { kind: Kind }>)
+      .finally(() => this.#answers.delete(request))
   }
 }
 

@@ -11,7 +11,8 @@ export interface Options {
 export const USAGE = `npm start -- [--rate N] [--seconds S] [--json]
 
 Three processes on loopback replicate a registry of packages through the death of their leader.
-Standard input, if piped, is taken as NDJSON: one record a line. Else the packages of package-lock.json are cycled.
+Standard input, if piped, is taken as NDJSON: one record a line. Else, or when the pipe is empty or silent for 4 s, the packages of
+package-lock.json are cycled.
 
   --rate N      writes a second (500)
   --seconds S   how long the lock file is cycled, at least (5)

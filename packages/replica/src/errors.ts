@@ -9,6 +9,13 @@ export function overloaded(bytes: number, bytesMax: number): AntiphonError {
   })
 }
 
+export function tooManyReads(most: number): AntiphonError {
+  return new AntiphonError('OVERLOADED', `${most} linearizable reads wait already`, {
+    remedy: 'Await reads before asking for more: one read serves all that is looked at behind it.',
+    details: { most },
+  })
+}
+
 export function requestTooLarge(bytes: number, bytesMax: number): AntiphonError {
   return new AntiphonError('TOO_LARGE', `a request of ${bytes} bytes is above the limit of ${bytesMax}`, {
     remedy: 'Split the request, or raise `requestBytesMax` on every replica.',

@@ -181,6 +181,7 @@ test('connections that break again and again lose nothing and double nothing', a
     const before = done.length
     const [a, b] = [address(1 + (round % 3)), address(1 + ((round + 1) % 3))]
     three.network.cut(a, b)
+    // How long the link is cut: shorter than the silence that ends a reign, or longer.
     await new Promise((resolve) => setTimeout(resolve, round % 4 === 3 ? 150 : 5))
     three.network.heal()
     await until(() => done.length > before + 10)
@@ -376,6 +377,7 @@ test('wrong settings are refused with a remedy, and open nothing', async () => {
     ['no transport', { transport: {} }, /transport/],
     ['a clock that is none', { clock: {} }, /clock/],
     ['tickMs of 0', { tickMs: 0 }, /tickMs/],
+    ['a misspelt name', { tickMS: 5 } as never, /no setting `tickMS`/],
     ['a fraction', { syncLimitTicks: 1.5 }, /syncLimitTicks/],
     ['a text for a number', { snapshotEveryEntries: 'many' }, /snapshotEveryEntries/],
     ['requests that do not fit the window', { requestBytesMax: 2 ** 20, windowBytes: 2 ** 20 }, /windowBytes/],

@@ -11,10 +11,20 @@ export interface Received {
   next: number
 }
 
-/** What other replicas ask of a leader, from the moment it is established. Bounded in bytes: what is too much is dropped, and asked for again once there is room. */
+/** What one origin asks, in the order in which it asked. */
+interface Queue {
+  readonly received: Received[]
+  bytes: number
+}
+
+/**
+ * What other replicas ask of a leader, from the moment it is established. Bounded in bytes, each origin by its share: what is too much is dropped, and asked for again once there is
+ * room. One message of an origin is always taken, and origins are served in turn, so that nobody's flood holds another up (rule 22).
+ */
 export class Inbox {
   readonly #bytesMax: number
-  #received: Received[] = []
+  /** In the order of their turns. */
+  readonly #queues = new Map<Zxid, Queue>()
   #bytes = 0
   readonly #dropped = new Map<Zxid, { readonly from: PeerId; readonly connection: number }>()
   /** By store: of each the newest, so that there are never more than members. */
@@ -25,17 +35,25 @@ export class Inbox {
   }
 
   get isEmpty(): boolean {
-    return this.#received.length === 0 && this.#registrations.size === 0 && this.#dropped.size === 0
+    return this.#queues.size === 0 && this.#registrations.size === 0 && this.#dropped.size === 0
   }
 
   enqueue(from: PeerId, connection: number, message: Requests): void {
     let bytes = 0
     for (const { payload } of message.requests) bytes += payload.length
-    if (this.#bytes + bytes > this.#bytesMax && this.#received.length > 0) {
-      this.#dropped.set(message.origin, { from, connection })
-      return
+    const { origin } = message
+    const queue = this.#queues.get(origin)
+    if (queue === undefined) {
+      this.#queues.set(origin, { received: [{ from, connection, message, bytes, next: 0 }], bytes })
+    } else {
+      const share = this.#bytesMax / this.#queues.size
+      if (this.#bytes + bytes > this.#bytesMax || queue.bytes + bytes > share) {
+        this.#dropped.set(origin, { from, connection })
+        return
+      }
+      queue.received.push({ from, connection, message, bytes, next: 0 })
+      queue.bytes += bytes
     }
-    this.#received.push({ from, connection, message, bytes, next: 0 })
     this.#bytes += bytes
   }
 
@@ -50,11 +68,18 @@ export class Inbox {
     return oldest
   }
 
-  /** Hands over what waits, oldest first, until `admit` says that there is no room for the rest. */
+  /** Hands over what waits, a message of each origin in turn, until `admit` says that there is no room for the rest. */
   drain(admit: (received: Received) => boolean): void {
-    let taken = 0
-    while (taken < this.#received.length && admit(this.#received[taken]!)) this.#bytes -= this.#received[taken++]!.bytes
-    if (taken > 0) this.#received = this.#received.slice(taken)
+    while (this.#queues.size > 0) {
+      const [origin, queue] = this.#queues.entries().next().value!
+      if (!admit(queue.received[0]!)) return
+      const { bytes } = queue.received.shift()!
+      queue.bytes -= bytes
+      this.#bytes -= bytes
+      // Behind the others, for its next turn.
+      this.#queues.delete(origin)
+      if (queue.received.length > 0) this.#queues.set(origin, queue)
+    }
   }
 
   /** Whose requests were dropped, once there is room for them. */

@@ -73,3 +73,16 @@ test('whoever gives up does so wherever the read stands, and nobody is asked for
   read('after')
   expect(await settled()).toEqual(['late CLOSED', 'after CLOSED'])
 })
+
+test('reads that wait are bounded: beyond it they are refused, and those that end make room', async () => {
+  const { reads, read, settled } = reading()
+  for (let i = 0; i < 100_000; i++) read('waits', i === 0 ? { timeoutMs: 5 } : {})
+  read('too many')
+  expect(await settled()).toEqual(['too many OVERLOADED'])
+  reads.grant(reads.ask()!, zxidOf(1, 1))
+  reads.applied(zxidOf(1, 1))
+  expect((await settled()).length).toBe(100_000)
+  read('again')
+  reads.close(null)
+  expect(await settled()).toEqual(['again CLOSED'])
+})

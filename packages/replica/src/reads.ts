@@ -1,5 +1,5 @@
 import type { AntiphonError, Millis, Zxid } from '@antiphon/ports'
-import { aborted, closed, invalidTimeout, timedOut } from './errors.ts'
+import { aborted, closed, invalidTimeout, timedOut, tooManyReads } from './errors.ts'
 
 export interface WaitOptions {
   readonly signal?: AbortSignal
@@ -19,6 +19,8 @@ interface Waiter {
 type Batch = Waiter[]
 
 const WHAT = 'the linearizable read'
+/** A waiting read takes some 500 bytes. */
+const WAITING_MAX = 100_000
 
 /** Linearizable reads (rule 23): each batch has a number at the core, then a read point, and is answered once that point is applied here. What is not granted is asked again. */
 export class Reads {
@@ -28,6 +30,7 @@ export class Reads {
   readonly #asked = new Map<number, Batch>()
   readonly #granted: { readonly zxid: Zxid; readonly batch: Batch }[] = []
   #nextNumber = 1
+  #waiting = 0
   #closed: AntiphonError | 'closed' | null = null
 
   constructor(monotonic: () => Millis, onWaiting: () => void) {
@@ -39,6 +42,8 @@ export class Reads {
     if (this.#closed !== null) return Promise.reject(closed('rejected', this.#closed === 'closed' ? null : this.#closed))
     if (timeoutMs !== undefined && !(timeoutMs >= 0)) return Promise.reject(invalidTimeout(timeoutMs))
     if (signal?.aborted === true) return Promise.reject(aborted('rejected', WHAT, signal.reason))
+    if (this.#waiting >= WAITING_MAX) return Promise.reject(tooManyReads(WAITING_MAX))
+    this.#waiting++
     return new Promise((resolve, reject) => {
       const deadline = timeoutMs === undefined ? Number.POSITIVE_INFINITY : this.#monotonic() + timeoutMs
       const onAbort = signal === undefined ? null : (): void => this.#settle(waiter, aborted('rejected', WHAT, signal.reason))
@@ -110,6 +115,7 @@ export class Reads {
   #settle(waiter: Waiter, error: AntiphonError | null): void {
     if (waiter.done) return
     waiter.done = true
+    this.#waiting--
     if (waiter.onAbort !== null) waiter.signal?.removeEventListener('abort', waiter.onAbort)
     if (error === null) waiter.resolve()
     else waiter.reject(error)

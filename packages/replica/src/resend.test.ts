@@ -31,13 +31,12 @@ test('requests that were dropped twice for want of room are asked for twice', ()
     confirmed: 0,
     requests: [{ machine: 1, payload: new Uint8Array(900) }],
   })
-  let theirs = 0
   for (let drop = 0; drop < 2; drop++) {
-    // The inbox is full of another origin's requests when ours come.
-    inbox.enqueue(3 as PeerId, 31, ask(other, ++theirs))
+    // The first is taken (the second time as one that stands in the order already); behind it there is no room.
     inbox.enqueue(2 as PeerId, 21, ask(origin, 1))
+    inbox.enqueue(2 as PeerId, 21, ask(origin, 2))
     posted.length = 0
     reign.fill(primary(1e6))
-    expect(posted, `drop ${drop + 1}`).toEqual([{ kind: 'RESEND', origin, next: 1 }])
+    expect(posted, `drop ${drop + 1}`).toEqual([{ kind: 'RESEND', origin, next: 2 }])
   }
 })

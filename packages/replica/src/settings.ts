@@ -113,6 +113,7 @@ const OWN_NUMBERS = Object.keys(REPLICA_DEFAULTS) as OwnNumber[]
 export function resolveSettings(settings: ReplicaSettings): Resolved {
   if (typeof settings !== 'object' || settings === null)
     throw invalidSettings('the settings are not an object', 'Pass { id, members, machines, storage, transport }.')
+  expectKnown(settings)
   expectPorts(settings)
   const { initial, addresses } = readMembers(settings.members)
   const machines = readMachines(settings.machines)
@@ -132,6 +133,27 @@ export function resolveSettings(settings: ReplicaSettings): Resolved {
   const core = { ...CORE_DEFAULTS, ...limits, self, initial, settings: fingerprint }
   validateConfig({ ...core, freshEnsembleId: '', seed: 0 })
   return { self, initial, addresses, machines, fingerprint, ...own, core }
+}
+
+/** A misspelt setting would be left at its default without a word. */
+function expectKnown(settings: ReplicaSettings): void {
+  const known: readonly string[] = [
+    'id',
+    'members',
+    'machines',
+    'storage',
+    'transport',
+    'keepAlive',
+    'logger',
+    'metrics',
+    'clock',
+    'random',
+    ...CORE_NUMBERS,
+    ...OWN_NUMBERS,
+  ]
+  for (const name of Object.keys(settings)) {
+    if (!known.includes(name)) throw invalidSettings(`there is no setting \`${name}\``, `Correct its name; the settings are ${known.join(', ')}.`)
+  }
 }
 
 function expectPorts(settings: ReplicaSettings): void {

@@ -343,6 +343,8 @@ export class FileEngine {
     const generation = u32(bytes, RECORD_HEAD_BYTES)
     const staged = this.#staged.get(generation)
     if (recordKind(bytes, 0) !== RECORD_INSTALL || staged === undefined) throw invalidArgument(`generation ${generation} is not staged`)
+    // A later open() would take the higher one for the newer.
+    if (generation < this.#log.generation) throw invalidArgument(`generation ${generation} was staged before ${this.#log.generation} was installed`)
     const { tail } = staged.log.index
     putU32(bytes, RECORD_HEAD_BYTES + 4, staged.meta.checksum)
     putU64(bytes, RECORD_HEAD_BYTES + 8, staged.meta.zxid)

@@ -157,8 +157,9 @@ function readRecord(reader: FileReader, offset: number, salt: number, record: Re
   record.offset = offset
   const end = offset + RECORD_HEAD_BYTES + recordLength(record.bytes, 0)
   record.next = offset + padded(end - offset)
+  // What was reported durable always has its padding too.
+  if (record.next > reader.size) return 'the file ends within a record'
   if (record.kind !== RECORD_RUN) return null
-  if (end > reader.size) return 'the file ends within the entries of a record'
   const fixed = RECORD_HEAD_BYTES
   const checksum = reader.checksum(offset + needs, end, u32(record.bytes, fixed + 24))
   return checksum === u32(record.bytes, fixed + 28) ? null : 'the entries of a record do not have its checksum'
