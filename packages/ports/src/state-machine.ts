@@ -8,7 +8,7 @@ export interface StateMachine<Request = unknown, Result = unknown> {
   /** Part of the ensemble's agreed settings: replicas with another name or version do not connect. */
   readonly name: string
   readonly version: number
-  /** Called where the request is made. @throws AntiphonError INVALID_ARGUMENT: rejected, and no number was given. */
+  /** Called where the request is made. The memory that it returns is the replica's from then on: never write to it again. @throws AntiphonError INVALID_ARGUMENT: rejected, and no number was given. */
   encodeRequest(request: Request): Uint8Array
   decodeRequest(bytes: Uint8Array): Request
   encodeResult(result: Result): Uint8Array

@@ -131,7 +131,7 @@ export class Applier {
         if (!this.#reading) void this.#read()
         return
       }
-      this.#applyPiece(run)
+      if (!this.#tryPiece(run)) return
       if (this.applied < this.#target && clock.monotonic() >= until) {
         this.#paused = true
         clock.defer(() => {
@@ -140,6 +140,17 @@ export class Applier {
         })
         return
       }
+    }
+  }
+
+  /** Whatever throws in the midst of a piece, nothing of it is ever applied a second time. */
+  #tryPiece(run: Run): boolean {
+    try {
+      this.#applyPiece(run)
+      return true
+    } catch (thrown) {
+      this.#fail(thrown instanceof AntiphonError ? thrown : diverged(`applying failed: ${messageOf(thrown)}`, {}, thrown))
+      return false
     }
   }
 

@@ -44,6 +44,16 @@ export function invalidTimeout(timeoutMs: unknown): AntiphonError {
   return invalidArgument(`timeoutMs is ${String(timeoutMs)}`, 'Give milliseconds, 0 or more, or leave it out.')
 }
 
+/** Whether `signal` can be listened to: found out before anything is taken. */
+export function isSignal(signal: unknown): signal is AbortSignal {
+  const { addEventListener, removeEventListener } = Object(signal) as Partial<AbortSignal>
+  return typeof addEventListener === 'function' && typeof removeEventListener === 'function'
+}
+
+export function invalidSignal(): AntiphonError {
+  return invalidArgument('signal is no AbortSignal', 'Pass the `signal` of an AbortController, or leave it out.')
+}
+
 export function aborted(outcome: Outcome, what: string, cause: unknown): AntiphonError {
   return new AntiphonError('ABORTED', `${what} was given up by its signal`, {
     outcome,
@@ -85,6 +95,13 @@ export function diverged(message: string, details: Readonly<Record<string, unkno
     details,
     ...(cause === undefined ? {} : { cause }),
   })
+}
+
+export function unfitNote(name: string, bytesMax: number): AntiphonError {
+  return invalidArgument(
+    `the note of machine \`${name}\` is no Uint8Array of at most ${bytesMax} bytes, and was left out`,
+    'Say less in `note`; what must arrive is a request.',
+  )
 }
 
 export function machineThrew(name: string, where: string, thrown: unknown): AntiphonError {

@@ -1,5 +1,7 @@
+import type { AntiphonError } from '@antiphon/ports'
 import { expect, test } from 'vitest'
-import { Ensemble, failure, ListMachine, until } from './ensemble.test-support.ts'
+import { Ensemble, failure, itemsOf, ListMachine, until } from './ensemble.test-support.ts'
+import { Notes } from './notes.ts'
 import { decodeRefusal, encodeRefusal } from './refusal.ts'
 
 class ThrowsInUnprepare extends ListMachine {
@@ -29,4 +31,24 @@ test('what throws when it is looked at is a refusal too', () => {
   }
   const bytes = encodeRefusal(hostile)
   expect(decodeRefusal(bytes, 0, bytes.length)).toMatchObject({ code: 'REFUSED', refusal: 'Error' })
+})
+
+test('a signal that is none is refused before anything is taken', async () => {
+  const ensemble = new Ensemble(1)
+  const [replica] = await ensemble.startAll()
+  for (const signal of [{}, 'stop', { addEventListener() {} }] as never[]) {
+    expect(await failure(replica!.propose('list', { text: 'a' }, { signal }))).toMatchObject({ code: 'INVALID_ARGUMENT', outcome: 'rejected' })
+    expect(await failure(replica!.read('linearizable', { signal }))).toMatchObject({ code: 'INVALID_ARGUMENT' })
+  }
+  await replica!.propose('list', { text: 'b' })
+  expect(itemsOf(replica!)).toEqual(['b'])
+  await ensemble.closeAll()
+})
+
+test('a note that is none, or too long for a heartbeat, is left out and told of; the others go', () => {
+  const troubles: AntiphonError[] = []
+  const noting = (note: unknown) => ({ name: 'm', machine: { note: () => note } as never })
+  const notes = new Notes([noting('text'), noting(new Uint8Array(70_000)), noting(null), noting(new Uint8Array([7]))], (error) => troubles.push(error))
+  expect(notes.gather()).toEqual([{ machine: 4, note: new Uint8Array([7]) }])
+  expect(troubles.map(({ code }) => code)).toEqual(['INVALID_ARGUMENT', 'INVALID_ARGUMENT'])
 })

@@ -1,7 +1,10 @@
 import type { PeerId, Pong } from '@antiphon/consensus-core'
 import type { AntiphonError } from '@antiphon/ports'
-import { machineThrew } from './errors.ts'
+import { machineThrew, unfitNote } from './errors.ts'
 import type { AnyMachine, NamedMachine } from './settings.ts'
+
+/** A heartbeat is no place for more. */
+const NOTE_BYTES_MAX = 64 * 1024
 
 /** Machines' unreplicated words, that ride on heartbeats to the leader. They may be lost: a machine that throws here loses its own, and nothing else. */
 export class Notes {
@@ -19,7 +22,9 @@ export class Notes {
     for (let number = 1; number <= this.#machines.length; number++) {
       this.#call('note', number, (machine) => {
         const note = machine.note?.() ?? null
-        if (note !== null) notes.push({ machine: number, note })
+        if (note === null) return
+        if (note instanceof Uint8Array && note.length <= NOTE_BYTES_MAX) notes.push({ machine: number, note })
+        else this.#trouble(unfitNote(this.#machines[number - 1]!.name, NOTE_BYTES_MAX))
       })
     }
     return notes

@@ -1,5 +1,5 @@
 import type { AntiphonError, Millis, ProposeOptions } from '@antiphon/ports'
-import { aborted, closed, invalidTimeout, overloaded, requestTooLarge, resultLost, timedOut } from './errors.ts'
+import { aborted, closed, invalidSignal, invalidTimeout, isSignal, overloaded, requestTooLarge, resultLost, timedOut } from './errors.ts'
 import { SLOT_BYTES, type Slot, Slots } from './slots.ts'
 
 export interface ProposalLimits {
@@ -54,6 +54,7 @@ export class Proposals {
     const signal = options?.signal ?? null
     const timeoutMs = options?.timeoutMs
     if (timeoutMs !== undefined && !(timeoutMs >= 0)) return Promise.reject(invalidTimeout(timeoutMs))
+    if (signal !== null && !isSignal(signal)) return Promise.reject(invalidSignal())
     if (signal?.aborted === true) return Promise.reject(aborted('rejected', WHAT, signal.reason))
     const deadline = timeoutMs === undefined ? Number.POSITIVE_INFINITY : this.#monotonic() + timeoutMs
     if (!this.#hasRoom(payload) || this.#parked.length > 0) {

@@ -1,5 +1,5 @@
 import type { AntiphonError, Millis, Zxid } from '@antiphon/ports'
-import { aborted, closed, invalidTimeout, timedOut, tooManyReads } from './errors.ts'
+import { aborted, closed, invalidSignal, invalidTimeout, isSignal, timedOut, tooManyReads } from './errors.ts'
 
 export interface WaitOptions {
   readonly signal?: AbortSignal
@@ -41,6 +41,7 @@ export class Reads {
   read({ signal, timeoutMs }: WaitOptions): Promise<void> {
     if (this.#closed !== null) return Promise.reject(closed('rejected', this.#closed === 'closed' ? null : this.#closed))
     if (timeoutMs !== undefined && !(timeoutMs >= 0)) return Promise.reject(invalidTimeout(timeoutMs))
+    if (signal !== undefined && !isSignal(signal)) return Promise.reject(invalidSignal())
     if (signal?.aborted === true) return Promise.reject(aborted('rejected', WHAT, signal.reason))
     if (this.#waiting >= WAITING_MAX) return Promise.reject(tooManyReads(WAITING_MAX))
     this.#waiting++

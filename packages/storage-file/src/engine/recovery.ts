@@ -275,7 +275,10 @@ class Recovery {
   #scanSegment(file: LogFile, head: SegmentHead, last: boolean): void {
     const { name, reader, begin } = file
     const log = this.#log
-    const follows = log.segments.length === 0 ? false : head.installs ? samePoint(head.previous, log.index.tail) : head.firstBatch === log.lastBatch + 1
+    const before = log.segments.at(-1)?.head
+    // Batches of a staged log are numbered by themselves: that one of them fits a later segment's number means nothing.
+    const continues = before !== undefined && before.staged === head.staged && head.firstBatch === log.lastBatch + 1
+    const follows = before !== undefined && head.installs ? samePoint(head.previous, log.index.tail) : continues
     if (!follows) this.#restart(name, head.previous)
     else if (!samePoint(head.previous, log.index.tail)) throw corruptAt(name, 0, 'the head does not name the history that the segment follows')
     if (!head.staged) {
