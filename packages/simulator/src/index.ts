@@ -1,3 +1,4 @@
+export * from './explore/index.ts'
 export * from './history.ts'
 export * from './linearizability.ts'
 export type { FaultKind, FaultPlan, Profile, ProfileName } from './profile.ts'

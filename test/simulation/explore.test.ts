@@ -1,0 +1,83 @@
+import { execFile } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import { explore, STARTS } from '@antiphon/simulator'
+import { describe, expect, test } from 'vitest'
+import { CORE_MUTANTS, mutatedCore } from './explore-mutants.ts'
+
+const PATIENCE_MS = 120_000
+const NO_TROUBLE = { crashes: 0, unsynced: 0, losses: 0, partitions: 0, ticks: 0 }
+
+test('two proposals under one leader: all interleavings are exhausted and break nothing', () => {
+  const { states, depth, exhausted, violations } = explore({ ...NO_TROUBLE, start: 'established' })
+  expect({ exhausted, violations }).toEqual({ exhausted: true, violations: [] })
+  expect(states).toBeGreaterThan(1000)
+  // Of each proposal at each member: it is sent, becomes durable, is acknowledged, and its commit is told.
+  expect(depth).toBeGreaterThanOrEqual(16)
+  expect(explore({ ...NO_TROUBLE, start: 'established' })).toMatchObject({ states, depth })
+})
+
+test('a member that comes back with an entry of its own: crashes at every moment are exhausted and break nothing', () => {
+  const { exhausted, violations, states } = explore({ ...NO_TROUBLE, start: 'divided', crashes: 1 })
+  expect({ exhausted, violations }).toEqual({ exhausted: true, violations: [] })
+  expect(states).toBeGreaterThan(10_000)
+})
+
+test('with all kinds of trouble every start breaks nothing, as far as some states reach', () => {
+  for (const start of STARTS) {
+    const { violations, states, depth } = explore({ start, losses: 3, states: 3000 })
+    expect(violations, start).toEqual([])
+    expect(states, start).toBeGreaterThan(3000)
+    expect(depth, start).toBeGreaterThan(1)
+  }
+})
+
+test('bounds end an exploration, and it says so', () => {
+  const bounded = explore({ depth: 3 })
+  expect(bounded).toMatchObject({ depth: 3, exhausted: false })
+  expect(explore({ depth: 4 }).states).toBeGreaterThan(bounded.states)
+  expect(explore({ goOn: () => false })).toMatchObject({ states: 1, depth: 0, exhausted: false })
+})
+
+describe('a bug that is put into the core alone is found, by its shortest path', () => {
+  for (const mutant of CORE_MUTANTS) {
+    test(
+      `${mutant.name}, rule ${mutant.rule}`,
+      async () => {
+        const { violations } = explore({ ...mutant.bounds, states: 1_000_000, core: await mutatedCore(mutant) })
+        expect(violations).toHaveLength(1)
+        const [{ message, trace, depth }] = violations as [(typeof violations)[0]]
+        expect(message).toMatch(mutant.breach)
+        expect(trace.at(-1)).toBe(`VIOLATION: ${message}`)
+        // The core as it is breaks nothing there.
+        expect(explore({ ...mutant.bounds, depth, states: 5000 }).violations).toEqual([])
+      },
+      PATIENCE_MS,
+    )
+  }
+})
+
+test('a patch whose text is not there fails', async () => {
+  await expect(mutatedCore({ patches: [{ file: 'core.ts', text: 'this text stands nowhere', replacement: '' }] })).rejects.toThrow('0 times')
+})
+
+const COMMAND = fileURLToPath(new URL('../../packages/simulator/src/explore-cli.ts', import.meta.url))
+
+function run(...args: string[]): Promise<{ readonly code: number | null; readonly output: string }> {
+  return new Promise((resolve) => {
+    const child = execFile(process.execPath, ['--import', 'tsx', '--conditions=@antiphon/source', COMMAND, ...args], (_, stdout, stderr) =>
+      resolve({ code: child.exitCode, output: stdout + stderr }),
+    )
+  })
+}
+
+test(
+  'the command tells what it has done, and refuses what it does not know',
+  async () => {
+    const calm = ['--crashes', '0', '--unsynced', '0', '--losses', '0', '--partitions', '0', '--ticks', '0']
+    const [done, refused] = await Promise.all([run('--json', '--workers', '0', '--start', 'established', ...calm), run('--start', 'nowhere')])
+    expect(done.code, done.output).toBe(0)
+    expect(JSON.parse(done.output.trimEnd().split('\n').at(-1)!)).toMatchObject({ exhausted: true, violations: 0, scopes: [{ start: 'established' }] })
+    expect(refused).toMatchObject({ code: 2, output: expect.stringContaining('--start is one of fresh, founded') })
+  },
+  PATIENCE_MS,
+)
