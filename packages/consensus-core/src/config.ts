@@ -7,7 +7,7 @@ export interface CoreConfig {
   readonly self: PeerId
   /** The members of the settings: the configuration that is founded. Later the founding record's counts. */
   readonly initial: Configuration
-  /** Fingerprint of the settings on which the ensemble must agree. */
+  /** Fingerprint of the settings on which the ensemble must agree: 16 hexadecimal digits, in `SETTINGS_PARTS`. */
   readonly settings: string
   /** Minted by the shell at random; becomes the ensemble's id if we are the founder and found. */
   readonly freshEnsembleId: EnsembleId
@@ -29,6 +29,13 @@ export interface CoreConfig {
   /** The counter at which the reign ends as planned (rule 12); COUNTER_MAX but in tests. */
   readonly counterMax: number
 }
+
+/** What the digits of the settings' fingerprint stand for, so that a difference can be named. */
+export const SETTINGS_PARTS: readonly { readonly what: string; readonly from: number; readonly to: number }[] = [
+  { what: 'members', from: 0, to: 6 },
+  { what: 'machines', from: 6, to: 12 },
+  { what: 'limits (requestBytesMax, originWindow)', from: 12, to: 16 },
+]
 
 /** Defaults for one datacentre and a host with garbage collection: `protocol.md`, Settings. */
 export const CORE_DEFAULTS: Omit<CoreConfig, 'self' | 'initial' | 'settings' | 'freshEnsembleId' | 'seed'> = {

@@ -107,15 +107,18 @@ describe('founding (rule 8)', () => {
   test('a member of another ensemble is refused', () => {
     const driven = new DrivenCore()
     driven.connect(2)
-    expect(driven.from(2, identity('f'.repeat(32), false))).toEqual([`close 2: member 2 belongs to ensemble ${'f'.repeat(32)}, this one to ${ENSEMBLE}`])
+    expect(driven.from(2, identity('f'.repeat(32), false))).toEqual([
+      `refuse 2: WRONG_ENSEMBLE: member 2 belongs to ensemble ${'f'.repeat(32)}, this one to ${ENSEMBLE}`,
+    ])
   })
 
-  test('a member with other settings is refused', () => {
+  test('a member with other settings is refused, by name of what differs, and not listened to', () => {
     const driven = new DrivenCore()
     driven.connect(2)
-    expect(driven.from(2, { kind: 'IDENTITY', ensembleId: ENSEMBLE, settings: 'f'.repeat(16), empty: false })).toEqual([
-      'close 2: member 2 was started with other settings for what the ensemble must agree on',
-    ])
+    const told = driven.from(2, { kind: 'IDENTITY', ensembleId: ENSEMBLE, settings: '000000ffffff0000', empty: false })
+    expect(told).toEqual(['refuse 2: INVALID_SETTINGS: member 2 was started with other machines than this one'])
+    expect(driven.from(2, looking(2, 1))).toEqual([])
+    expect(driven.core.state.peers.get(peerId(2))!.identified).toBe(false)
   })
 
   test('one process without peers founds and leads an ensemble of its own, each step behind its own disk', () => {

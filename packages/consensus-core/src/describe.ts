@@ -121,6 +121,7 @@ export function describeEffects(effects: Effects): string[] {
   for (const transfer of effects.cancels) lines.push(`cancel transfer ${transfer}`)
   for (const receive of effects.receives) lines.push(`receive transfer ${receive.transfer} at ${z(receive.meta.zxid)}`)
   for (const close of effects.closes) lines.push(`close ${close.peer}: ${close.reason}`)
+  for (const refusal of effects.refusals) lines.push(`refuse ${refusal.peer}: ${refusal.error.code}: ${refusal.error.message}`)
   if (effects.commitTo !== null) lines.push(`commit to ${z(effects.commitTo)}`)
   for (const grant of effects.readable) lines.push(grant.zxid === null ? `read ${grant.number} not granted` : `read ${grant.number} at ${z(grant.zxid)}`)
   if (effects.role !== null)

@@ -71,9 +71,14 @@ export interface Role {
 export interface Close {
   readonly peer: PeerId
   readonly connection: number
-  /** Why, for the log; an AntiphonError when the user should hear of it. */
+  /** Why, for the log. */
   readonly reason: string
-  readonly error: AntiphonError | null
+}
+
+/** A peer that is not of ours: it is not listened to while its connection lasts, and the user should hear of it, once for each connection. */
+export interface Refusal {
+  readonly peer: PeerId
+  readonly error: AntiphonError
 }
 
 /** Valid until the next step(): the core reuses its arrays. Carried out in the order of the fields. */
@@ -89,6 +94,7 @@ export interface Effects {
   readonly cancels: readonly number[]
   readonly receives: readonly Receive[]
   readonly closes: readonly Close[]
+  readonly refusals: readonly Refusal[]
   /** Apply everything up to here, in order. Never decreases. After a write that installs, the machines are restored first. */
   readonly commitTo: Zxid | null
   readonly readable: readonly ReadGrant[]

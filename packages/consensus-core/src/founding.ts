@@ -1,3 +1,4 @@
+import { SETTINGS_PARTS } from './config.ts'
 import { AntiphonError } from './errors.ts'
 import type { FoundingRecord, Identity } from './messages.ts'
 import type { PeerState } from './state.ts'
@@ -22,12 +23,13 @@ export function onIdentity(step: Step, from: PeerId, message: Identity): void {
   peer.empty = message.empty
   peer.settings = message.settings
   if (message.settings !== step.config.settings) {
+    const remedy = 'Start every member with the same members, roles, weights and groups, the same machines, and the same limits.'
     refuse(
       step,
       from,
       'INVALID_SETTINGS',
-      `member ${from} was started with other settings for what the ensemble must agree on`,
-      'Start every member with the same members, roles, weights, machines and limits.',
+      `member ${from} was started with other ${differingParts(message.settings, step.config.settings)} than this one`,
+      remedy,
     )
     return
   }
@@ -59,8 +61,15 @@ function identify(step: Step, from: PeerId, peer: PeerState): void {
   if (role.name === 'looking') role.askAgainAt = step.now.monotonic
 }
 
+/** The connection stays, so that the other side hears of it too and nobody dials in vain; but nothing that comes on it is listened to. */
 function refuse(step: Step, peer: PeerId, code: 'INVALID_SETTINGS' | 'WRONG_ENSEMBLE', message: string, remedy: string): void {
-  step.close(peer, message, new AntiphonError(code, message, { remedy, details: { peer } }))
+  step.refusals.push({ peer, error: new AntiphonError(code, message, { remedy, details: { peer } }) })
+}
+
+/** Which parts of two fingerprints differ, in words. */
+function differingParts(theirs: string, ours: string): string {
+  const differing = SETTINGS_PARTS.filter(({ from, to }) => theirs.slice(from, to) !== ours.slice(from, to)).map(({ what }) => what)
+  return differing.length === 0 ? 'settings' : differing.join(' and ')
 }
 
 /**
@@ -119,6 +128,7 @@ export function onFounded(step: Step): void {
   for (const [id, peer] of state.peers) {
     if (peer.connection === 0) continue
     sendIdentity(step, id)
+    if (peer.settings !== null && peer.settings !== step.config.settings) continue
     if (peer.empty !== null && peer.ensembleId === null && state.founding !== null) step.send(id, { kind: 'FOUNDING', founding: state.founding })
     identify(step, id, peer)
   }

@@ -1,5 +1,5 @@
 import type { CoreConfig } from './config.ts'
-import type { Close, Effects, Outgoing, ReadGrant, Receive, Role, StagedAppend, Transfer, Write } from './effects.ts'
+import type { Close, Effects, Outgoing, ReadGrant, Receive, Refusal, Role, StagedAppend, Transfer, Write } from './effects.ts'
 import { AntiphonError } from './errors.ts'
 import type { Message } from './messages.ts'
 import { isQuorum, memberOf } from './quorum.ts'
@@ -34,6 +34,7 @@ export class Step implements Effects {
   readonly cancels: number[] = []
   readonly receives: Receive[] = []
   readonly closes: Close[] = []
+  readonly refusals: Refusal[] = []
   commitTo: Zxid | null = null
   readonly readable: ReadGrant[] = []
   role: Role | null = null
@@ -55,6 +56,7 @@ export class Step implements Effects {
     this.cancels.length = 0
     this.receives.length = 0
     this.closes.length = 0
+    this.refusals.length = 0
     this.commitTo = null
     this.readable.length = 0
     this.role = null
@@ -129,10 +131,10 @@ export class Step implements Effects {
   }
 
   /** Ends the connection to `peer`, if there is one; what was known through it is forgotten at once. */
-  close(peer: PeerId, reason: string, error: AntiphonError | null = null): void {
+  close(peer: PeerId, reason: string): void {
     const known = this.peer(peer)
     if (known.connection === 0) return
-    this.closes.push({ peer, connection: known.connection, reason, error })
+    this.closes.push({ peer, connection: known.connection, reason })
     forget(known)
   }
 
@@ -144,7 +146,7 @@ export class Step implements Effects {
 
   stop(code: 'DIVERGED' | 'INVALID_SETTINGS', message: string, remedy: string): void {
     this.state.faulted = true
-    this.fault ??= new AntiphonError(code, message, { remedy })
+    this.fault ??= new AntiphonError(code, message, { remedy, outcome: 'unknown' })
   }
 }
 

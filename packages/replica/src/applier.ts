@@ -19,12 +19,14 @@ import {
 } from '@antiphon/consensus-core'
 import { AntiphonError, type Checksum, type Clock, type LogStore, type Millis, ZERO, type Zxid } from '@antiphon/ports'
 import { MachineBatch } from './batch.ts'
+import { decodeDeclaration } from './declaration.ts'
 import { diverged, messageOf } from './errors.ts'
 import type { Forwarding } from './forwarding.ts'
 import { decodeRegistration, type OriginRow, OriginTable } from './origins.ts'
 import type { Proposals } from './proposals.ts'
 import { decodeRefusal } from './refusal.ts'
 import type { NamedMachine } from './settings.ts'
+import { describeMachines } from './snapshot-format.ts'
 
 /** Between two looks at the clock, and in one call of a machine. */
 const PIECE_ENTRIES = 1024
@@ -73,6 +75,8 @@ export class Applier {
   /** Installs under way: the machines are not of this history until they are restored. */
   #blocked = 0
   #stopped = false
+  /** The history says which machines it is for: by its first entry, or in the head of a snapshot. */
+  declared = false
 
   constructor(host: ApplierHost) {
     this.#host = host
@@ -112,6 +116,7 @@ export class Applier {
     this.table = table
     if (zxid > this.#target) this.#target = zxid
     if (installed) this.#blocked--
+    this.declared = true
     this.#generation++
   }
 
@@ -307,6 +312,8 @@ export class Applier {
 
   /** An entry of the shell itself: a registration. */
   #applyOwn(bytes: Uint8Array, at: number): boolean {
+    const declared = decodeDeclaration(bytes, payloadStart(at), payloadEnd(bytes, at))
+    if (declared !== null) return this.#expectMachines(declared)
     const registration = decodeRegistration(bytes, payloadStart(at), payloadEnd(bytes, at))
     if (registration === null) {
       this.#fail(
@@ -320,6 +327,19 @@ export class Applier {
     this.table.register(zxid, registration.storeId, registration.nonce)
     this.#host.forwarding.onRegistered(zxid, registration)
     return true
+  }
+
+  #expectMachines(declared: string): boolean {
+    const named = JSON.stringify(describeMachines(this.#host.machines))
+    this.declared = true
+    if (declared === named) return true
+    this.#fail(
+      new AntiphonError('VERSION_MISMATCH', `the history was written with the machines ${declared}, the settings name ${named}`, {
+        outcome: 'unknown',
+        remedy: 'Start with the machines, names, versions and order that the history was written with; nothing was applied to others.',
+      }),
+    )
+    return false
   }
 
   #fail(error: AntiphonError): void {

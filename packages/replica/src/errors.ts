@@ -90,6 +90,7 @@ export function invalidSettings(message: string, remedy: string): AntiphonError 
 /** What must never happen to a replica: it stops, and nothing more is said in its name. */
 export function diverged(message: string, details: Readonly<Record<string, unknown>>, cause?: unknown): AntiphonError {
   return new AntiphonError('DIVERGED', message, {
+    outcome: 'unknown',
     remedy:
       'Stop using this replica. Correct the state machine or report the bug, then restart it; if it happens again, wipe this member and let it be readmitted.',
     details,

@@ -52,3 +52,27 @@ test('a note that is none, or too long for a heartbeat, is left out and told of;
   expect(notes.gather()).toEqual([{ machine: 4, note: new Uint8Array([7]) }])
   expect(troubles.map(({ code }) => code)).toEqual(['INVALID_ARGUMENT', 'INVALID_ARGUMENT'])
 })
+
+test('machines in another order, renamed or missing stop the replica before anything is applied to the wrong one, snapshot or not', async () => {
+  const machines = () => ({ list: new ListMachine(), other: new ListMachine() })
+  for (const wrong of [
+    () => ({ other: new ListMachine(), list: new ListMachine() }),
+    () => ({ list: new ListMachine(), renamed: new ListMachine() }),
+    () => ({ list: new ListMachine() }),
+  ]) {
+    const ensemble = new Ensemble(1)
+    const replica = await ensemble.start(1, { machines: machines() })
+    await replica.ready()
+    await replica.propose('list', { text: 'a' })
+    await ensemble.stop(1)
+    const swapped = await ensemble.start(1, { machines: wrong() as never })
+    await until(() => swapped.status().closed)
+    expect(swapped.status().fault).toMatchObject({ code: 'VERSION_MISMATCH', message: expect.stringContaining('"other"') })
+    expect(itemsOf(swapped)).toEqual([])
+    await ensemble.stop(1)
+    const right = await ensemble.start(1, { machines: machines() })
+    await right.ready()
+    expect(itemsOf(right)).toEqual(['a'])
+    await ensemble.closeAll()
+  }
+})

@@ -1,5 +1,6 @@
 import { ENTRY_OVERHEAD_BYTES, KIND_CHANGE, KIND_REFUSAL, type PeerId, type Primary, type Run, RunBuilder, SHELL_MACHINE } from '@antiphon/consensus-core'
 import { type AntiphonError, invalidArgument, type Millis, type PrimaryContext, type Random, ZERO, type Zxid } from '@antiphon/ports'
+import { encodeDeclaration } from './declaration.ts'
 import { messageOf } from './errors.ts'
 import type { Forwarding } from './forwarding.ts'
 import type { Inbox, Received } from './inbox.ts'
@@ -58,14 +59,17 @@ export class Reign {
   readonly #inbox: Inbox
   /** The number asked for last, by origin: one question is enough on a connection that loses nothing. */
   readonly #askedFor = new Map<Zxid, { readonly next: number; readonly connection: number }>()
+  #undeclared: boolean
   #own: OwnRequest[] = []
   #oursFirst = false
   #entriesRoom = 0
   #bytesRoom = 0
 
-  constructor(host: ReignHost, inbox: Inbox, primary: Primary, applied: OriginTable) {
+  /** `undeclared`: the history does not say yet which machines it is for. */
+  constructor(host: ReignHost, inbox: Inbox, primary: Primary, applied: OriginTable, undeclared = false) {
     this.#host = host
     this.#inbox = inbox
+    this.#undeclared = undeclared
     this.epoch = primary.epoch
     this.#table = applied.copy()
     this.#context = new Context(host.changeBytesMax, host.random)
@@ -109,6 +113,7 @@ export class Reign {
     this.#entriesRoom = primary.entriesRoom
     this.#bytesRoom = primary.bytesRoom
     this.#builder.begin(primary.previous, primary.previousChecksum, primary.epoch, primary.time)
+    this.#fillDeclaration()
     this.#fillRegistrations()
     this.#fillOwn()
     // Whoever came first last time comes second now: neither starves the other when room is short.
@@ -138,6 +143,13 @@ export class Reign {
       if (registration === undefined) return
       this.#register(registration)
     }
+  }
+
+  /** Before anything that a machine applies. */
+  #fillDeclaration(): void {
+    if (!this.#undeclared || !this.#hasRoom()) return
+    this.#undeclared = false
+    this.#add(ZERO, 0, 0, SHELL_MACHINE, KIND_CHANGE, encodeDeclaration(this.#host.machines))
   }
 
   /** A nonce that is in the table, or proposed, makes no second entry. */

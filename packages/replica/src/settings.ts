@@ -1,4 +1,13 @@
-import { CORE_DEFAULTS, type Configuration, type CoreConfig, ENTRY_OVERHEAD_BYTES, type PeerId, validateConfig, ZERO } from '@antiphon/consensus-core'
+import {
+  CORE_DEFAULTS,
+  type Configuration,
+  type CoreConfig,
+  ENTRY_OVERHEAD_BYTES,
+  type PeerId,
+  SETTINGS_PARTS,
+  validateConfig,
+  ZERO,
+} from '@antiphon/consensus-core'
 import type { Address, Clock, Logger, LogStore, Metrics, Random, StateMachine, Transport } from '@antiphon/ports'
 import { invalidSettings } from './errors.ts'
 
@@ -219,10 +228,12 @@ function readNumbers<Name extends string>(settings: ReplicaSettings, names: read
   return read
 }
 
+/** In the parts that the core tells apart: members, machines, limits. */
 function fingerprintOf(initial: Configuration, machines: readonly NamedMachine[], requestBytesMax: number, originWindow: number): string {
   const members = initial.members.map(({ id, role, weight, group }) => [id, role, weight, group])
-  const agreed = [1, members, machines.map(({ name, machine }) => [name, machine.name, machine.version]), requestBytesMax, originWindow]
-  return fnv1a64(new TextEncoder().encode(JSON.stringify(agreed)))
+  const named = machines.map(({ name, machine }) => [name, machine.name, machine.version])
+  const parts = [members, named, [requestBytesMax, originWindow]]
+  return SETTINGS_PARTS.map(({ from, to }, i) => fnv1a64(new TextEncoder().encode(JSON.stringify(parts[i]))).slice(0, to - from)).join('')
 }
 
 /** FNV-1a, 64 bits: tells differing settings apart; guards against mistakes, not against forgery. */

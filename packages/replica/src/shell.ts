@@ -269,11 +269,11 @@ export class Shell {
     for (const transfer of effects.transfers) this.#run(this.#sending.start(transfer))
     for (const transfer of effects.cancels) this.#sending.cancel(transfer)
     for (const receive of effects.receives) this.#run(this.#staging.start(receive))
-    for (const { peer, connection, reason, error } of effects.closes) {
+    for (const { peer, connection, reason } of effects.closes) {
       this.#parts.announcer.debug({ peer, connection, reason }, 'connection closed')
-      if (error !== null) this.#trouble(error, peer)
       this.#giveUp(peer, connection)
     }
+    for (const { peer, error } of effects.refusals) this.#trouble(error, peer)
     if (effects.commitTo !== null) {
       this.applier.commitTo(effects.commitTo)
       this.#progressed = true
@@ -418,7 +418,7 @@ export class Shell {
       trouble: (error: AntiphonError) => this.#trouble(error, null),
     }
     try {
-      this.#reign = new Reign(host, inbox, primary, this.applier.table)
+      this.#reign = new Reign(host, inbox, primary, this.applier.table, !this.applier.declared)
       this.#scheduleFlush()
     } catch (thrown) {
       this.#stop(machineThrew('of this replica', 'leading', thrown))
