@@ -35,6 +35,15 @@ test('what is missing is INVALID_SETTINGS, with a remedy', async () => {
     { id: 1, members: { 1: 'nonsense' }, folder: place, machines },
     { id: 1, members: { 1: '127.0.0.1:0' }, folder: place },
     { id: 1, members: { 1: '127.0.0.1:0' }, folder: '', machines },
+    { id: '1', members: { 1: '127.0.0.1:0' }, folder: place, machines },
+    { members: { 1: '127.0.0.1:0' }, folder: place, machines },
+    { id: 1, members: ['127.0.0.1:0'], folder: place, machines },
+    { id: 1, members: { 1: { adress: '127.0.0.1:0' } }, folder: place, machines },
+    { id: 1, members: { 1: '127.0.0.1:7001', 2: '127.0.0.1:7001' }, folder: place, machines },
+    { id: 1, members: { 1: '127.0.0.1:0', 2: '127.0.0.1:7001' }, folder: place, machines },
+    { id: 1, members: { 1: '127.0.0.1:0' }, folder: place, machines, tickMS: 5 },
+    null,
+    undefined,
   ]) {
     await expect(start(settings as never)).rejects.toMatchObject({ code: 'INVALID_SETTINGS', outcome: 'rejected', remedy: expect.stringMatching(/\w+/) })
   }

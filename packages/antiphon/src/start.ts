@@ -23,8 +23,10 @@ export interface StartSettings<M extends Machines> extends Omit<ReplicaSettings,
  */
 export function start<const M extends Machines>(settings: StartSettings<M>): Promise<Replica<M>> {
   try {
+    if (typeof settings !== 'object' || settings === null) throw invalidSettings('the settings are missing', 'Pass { id, members, folder, machines }.')
     const { folder, listen, storage, transport, ...rest } = settings
-    return Replica.start<M>({ ...rest, storage: storage ?? filesIn(folder), transport: transport ?? tcpTransport({ listen: listen ?? ownAddress(settings) }) })
+    expectMember(rest)
+    return Replica.start<M>({ ...rest, storage: storage ?? filesIn(folder), transport: transport ?? tcpTransport({ listen: listen ?? addressOf(rest) }) })
   } catch (error) {
     return Promise.reject(error)
   }
@@ -35,14 +37,29 @@ function filesIn(folder: string | undefined): LogStore {
   return fileStorage({ folder })
 }
 
-function ownAddress({ id, members }: Pick<ReplicaSettings, 'id' | 'members'>): string {
-  const member = typeof members === 'object' && members !== null ? members[id] : undefined
+const LIST_ALL = 'List every member, this one included: { 1: "host:port", 2: "host:port", 3: "host:port" }.'
+
+function expectMember({ id, members }: Pick<ReplicaSettings, 'id' | 'members'>): void {
+  if (typeof id !== 'number' || !Number.isInteger(id)) {
+    throw invalidSettings(`\`id\` is ${id === undefined ? 'missing' : JSON.stringify(id)}, not an integer`, 'Give this member a number of its own, 1 to 255.')
+  }
+  if (typeof members !== 'object' || members === null || Array.isArray(members)) throw invalidSettings('`members` is not an object of members by id', LIST_ALL)
+  if (!Object.hasOwn(members, id)) throw invalidSettings(`member ${id} is not among \`members\``, LIST_ALL)
+  const seen = new Map<string, string>()
+  const alone = Object.keys(members).length === 1
+  for (const other of Object.keys(members)) {
+    const address = addressOf({ id: Number(other), members })
+    if (/:0*$/.test(address) && !alone) throw invalidSettings(`member ${other} has the port 0, where nobody can dial it`, 'Give each member a port of its own.')
+    const twin = seen.get(address)
+    if (twin !== undefined) throw invalidSettings(`members ${twin} and ${other} have the same address, ${address}`, 'Give each member an address of its own.')
+    seen.set(address, other)
+  }
+}
+
+function addressOf({ id, members }: Pick<ReplicaSettings, 'id' | 'members'>): string {
+  const member = members[id]
   const address = typeof member === 'string' ? member : member?.address
-  if (address === undefined)
-    throw invalidSettings(
-      `member ${id} is not among the ensemble's members`,
-      'List every member, this one included: { 1: "host:port", 2: "host:port", 3: "host:port" }.',
-    )
+  if (typeof address !== 'string' || address === '') throw invalidSettings(`member ${id} has no \`address\``, LIST_ALL)
   return address
 }
 

@@ -6,7 +6,6 @@ import {
   type PrimaryContext,
   type ProposeOptions,
   type Proposer,
-  type ReadLevel,
   ZERO,
   type Zxid,
 } from '@antiphon/ports'
@@ -32,6 +31,7 @@ import type {
   Dispatch,
   ImmerState,
   ImmerStateOptions,
+  ReadOptions,
   SubscribeOptions,
   Unsubscribe,
 } from './types.ts'
@@ -99,7 +99,10 @@ class ImmerStateMachine<State extends object, A extends Actions<State>>
     this.#immer = new Immer({ autoFreeze: false })
     this.#initial = this.#readInitial(options.initial)
     this.#state = this.#initial
-    this.#subscriptions = new Subscriptions(this.#state, (error) => this.emit('trouble', error))
+    this.#subscriptions = new Subscriptions(this.#state, (error) => {
+      this.emit('trouble', error)
+      this.#proposer?.trouble?.(error)
+    })
     const dispatch: Record<string, DispatchFunction> = Object.create(null)
     for (const action of this.#requests.names) dispatch[action] = (payload, proposeOptions) => this.#dispatch(action, payload, proposeOptions)
     this.dispatch = Object.freeze(dispatch) as unknown as Dispatch<A>
@@ -113,7 +116,7 @@ class ImmerStateMachine<State extends object, A extends Actions<State>>
     return this.#zxid
   }
 
-  async read(level: ReadLevel = 'linearizable', options?: { signal?: AbortSignal; timeoutMs?: number }): Promise<Immutable<State>> {
+  async read({ level = 'linearizable', ...options }: ReadOptions = {}): Promise<Immutable<State>> {
     if (this.#proposer === null) throw notAttached()
     await this.#proposer.read(level, options)
     return this.state

@@ -20,6 +20,7 @@ export type {
   Dispatch,
   ImmerState,
   ImmerStateOptions,
+  ReadOptions,
   SubscribeOptions,
   Unsubscribe,
 } from './types.ts'

@@ -1,9 +1,9 @@
-import { AntiphonError, type CommittedBatch, corrupt, type ProposeOptions, type Proposer, type ReadLevel, ZERO, type Zxid } from '@antiphon/ports'
+import { AntiphonError, type CommittedBatch, corrupt, type ProposeOptions, type Proposer, ZERO, type Zxid } from '@antiphon/ports'
 import type { ActionOutcome, DispatchFunction, MutableAction, MutableActions, MutableModel, MutableState, MutableStateOptions } from './mutable-types.ts'
 import { actionThrew, explained, refusal, refuse } from './refusals.ts'
 import { attachedTwice, invalidSettings, isThenable, notAttached, Requests } from './requests.ts'
 import { chunksOf, ValueStream } from './snapshot.ts'
-import type { ActionRequest, Dispatch } from './types.ts'
+import type { ActionRequest, Dispatch, ReadOptions } from './types.ts'
 
 const FORMAT = 1
 
@@ -52,7 +52,7 @@ class MutableStateMachine<Model extends MutableModel, A extends MutableActions<M
     return this.#zxid
   }
 
-  async read(level: ReadLevel = 'linearizable', options?: { signal?: AbortSignal; timeoutMs?: number }): Promise<Model> {
+  async read({ level = 'linearizable', ...options }: ReadOptions = {}): Promise<Model> {
     if (this.#proposer === null) throw notAttached()
     await this.#proposer.read(level, options)
     return this.#model

@@ -1,5 +1,5 @@
-import type { Millis, ProposeOptions, ReadLevel, StateMachine, Zxid } from '@antiphon/ports'
-import type { ActionRequest, Dispatch } from './types.ts'
+import type { Millis, ProposeOptions, StateMachine, Zxid } from '@antiphon/ports'
+import type { ActionRequest, Dispatch, ReadOptions } from './types.ts'
 
 /** A structure of one's own that changes in place. `Table` is one. */
 export interface MutableModel {
@@ -49,7 +49,7 @@ export interface MutableState<Model extends MutableModel, A extends MutableActio
   /** Has every replica run an action; resolves with what it returned here. Errors: INVALID_ARGUMENT, REFUSED, and those of `Replica.propose`. */
   readonly dispatch: Dispatch<A>
   /** The model, at least as new as `level` says; `linearizable` unless told. It goes on changing. */
-  read(level?: ReadLevel, options?: { signal?: AbortSignal; timeoutMs?: number }): Promise<Model>
+  read(options?: ReadOptions): Promise<Model>
 }
 
 export type DispatchFunction = (payload?: unknown, options?: ProposeOptions) => Promise<unknown>

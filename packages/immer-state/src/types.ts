@@ -78,6 +78,13 @@ export interface SubscribeOptions<Selected> {
 
 export type Unsubscribe = () => void
 
+export interface ReadOptions {
+  /** `linearizable` unless told. */
+  readonly level?: ReadLevel
+  readonly signal?: AbortSignal
+  readonly timeoutMs?: number
+}
+
 /** A replicated state: what `immerState` makes, to be listed among a replica's `machines`. */
 export interface ImmerState<State, A extends Actions<State>> extends StateMachine<ActionRequest, unknown> {
   /** What is applied here. Immutable: each batch makes another, which shares what did not change. */
@@ -90,7 +97,7 @@ export interface ImmerState<State, A extends Actions<State>> extends StateMachin
    */
   readonly dispatch: Dispatch<A>
   /** The state, at least as new as `level` says; `linearizable` unless told. */
-  read(level?: ReadLevel, options?: { signal?: AbortSignal; timeoutMs?: number }): Promise<Immutable<State>>
+  read(options?: ReadOptions): Promise<Immutable<State>>
   /** Called once a delivered batch, if it changed anything. */
   subscribe(listener: (state: Immutable<State>, previous: Immutable<State>) => void): Unsubscribe
   /** Called once a delivered batch, if it changed what the selector takes from the state. */

@@ -1,4 +1,4 @@
-import type { Millis, PeerId, Zxid } from '@antiphon/consensus-core'
+import type { AntiphonError, Millis, PeerId, Zxid } from '@antiphon/consensus-core'
 
 /**
  * A deterministic machine that every replica runs. Requests become *changes* on the primary (`prepare`); changes are replicated and applied everywhere (`apply`).
@@ -45,6 +45,8 @@ export interface StateMachine<Request = unknown, Result = unknown> {
 export interface Proposer<Request, Result> {
   propose(request: Request, options?: ProposeOptions): Promise<Result>
   read(level: ReadLevel, options?: { signal?: AbortSignal; timeoutMs?: number }): Promise<void>
+  /** Something of the front's own is wrong (a subscriber that threw), and nothing of the replica's: told as its event `trouble`. */
+  trouble?(error: AntiphonError): void
 }
 
 /** `local`: what is applied here now. `linearizable`: at least everything that was acknowledged anywhere before the call. */

@@ -51,7 +51,7 @@ export class Announcer {
   role(change: RoleChange): void {
     const before = this.#role
     this.#role = change
-    this.#logger?.info({ ...change }, 'role')
+    this.#log('info', { ...change }, 'role')
     this.#add('role', change)
     const leaderBefore = before?.active === true ? before.leader : null
     const leader = change.active ? change.leader : null
@@ -60,7 +60,16 @@ export class Announcer {
   }
 
   debug(fields: object, message: string): void {
-    this.#logger?.debug(fields, message)
+    this.#log('debug', fields, message)
+  }
+
+  /** A logger that throws loses its line, and nothing else. */
+  #log(level: keyof Logger, fields: object, message: string): void {
+    try {
+      this.#logger?.[level](fields, message)
+    } catch {
+      // Whom could it be told?
+    }
   }
 
   get wantsProgress(): boolean {
@@ -72,12 +81,12 @@ export class Announcer {
   }
 
   trouble(error: AntiphonError, peer: PeerId | null): void {
-    this.#logger?.warn({ code: error.code, remedy: error.remedy, peer, ...error.details }, error.message)
+    this.#log('warn', { code: error.code, remedy: error.remedy, peer, ...error.details }, error.message)
     this.#add('trouble', error, peer)
   }
 
   fault(error: AntiphonError): void {
-    this.#logger?.error({ code: error.code, remedy: error.remedy, ...error.details }, error.message)
+    this.#log('error', { code: error.code, remedy: error.remedy, ...error.details }, error.message)
     this.#add('fault', error)
   }
 
@@ -104,7 +113,7 @@ export class Announcer {
       try {
         Reflect.apply(listener, this.#emitter, args)
       } catch (thrown) {
-        this.#logger?.error({ event, error: thrown }, 'a listener threw')
+        this.#log('error', { event, error: thrown }, 'a listener threw')
         if (event !== 'trouble') this.trouble(listenerThrew(event, thrown), null)
       }
     }

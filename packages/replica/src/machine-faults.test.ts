@@ -76,3 +76,15 @@ test('machines in another order, renamed or missing stop the replica before anyt
     await ensemble.closeAll()
   }
 })
+
+test('a logger that throws loses its lines, and nothing else', async () => {
+  const angry = (): void => {
+    throw new Error('no logs today')
+  }
+  const ensemble = new Ensemble(1)
+  const replica = await ensemble.start(1, { logger: { debug: angry, info: angry, warn: angry, error: angry } })
+  await replica.ready()
+  await replica.propose('list', { text: 'a' })
+  expect(itemsOf(replica)).toEqual(['a'])
+  await ensemble.closeAll()
+})

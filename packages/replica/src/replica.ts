@@ -222,6 +222,7 @@ export class Replica<M extends Machines = Machines> extends TypedEmitter<Replica
       const proposer: Proposer<unknown, unknown> = {
         propose: (request, options) => this.#propose(index + 1, machine, request, options),
         read: (level, options) => this.read(level, options),
+        trouble: (error) => this.#shell.trouble(error),
       }
       machine.attach?.(proposer)
     })

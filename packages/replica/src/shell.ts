@@ -252,8 +252,9 @@ export class Shell {
         this.#carryOut(this.core.step(next, this.#now()))
     } catch (error) {
       this.#stop(error instanceof AntiphonError ? error : diverged(`the replica's own logic failed: ${messageOf(error)}`, {}, error))
+    } finally {
+      this.#stepping = false
     }
-    this.#stepping = false
   }
 
   /** In the order of the fields. Nothing here steps the core: the effects are its own memory until then. */
@@ -475,6 +476,12 @@ export class Shell {
   #giveUp(peer: PeerId, connection: number): void {
     this.#forget(peer, connection)
     this.#parts.transport.disconnect(peer, connection)
+  }
+
+  /** Of a machine's front. */
+  trouble(error: AntiphonError): void {
+    this.#trouble(error, null)
+    this.#scheduleFlush()
   }
 
   #trouble(error: unknown, peer: PeerId | null): void {

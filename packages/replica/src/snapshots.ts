@@ -115,6 +115,8 @@ export interface SnapshotsHost {
 export class Snapshots {
   readonly #host: SnapshotsHost
   #takenAt = 0
+  /** Restores so far: a view that was taken before one is of a history that is gone. */
+  #restores = 0
   #busy = false
   #stopped = false
   #awaitsDurable: (() => void) | null = null
@@ -126,6 +128,7 @@ export class Snapshots {
   /** The machines were restored: counting begins again. */
   reset(): void {
     this.#takenAt = this.#host.applier.entries
+    this.#restores++
   }
 
   /** Called between pieces of applying, when all machines are of one ZXID. Null, or the snapshot under way. */
@@ -153,13 +156,14 @@ export class Snapshots {
   async #take({ ensembleId, configuration }: { readonly ensembleId: EnsembleId; readonly configuration: Configuration }): Promise<void> {
     const { applier, machines, store } = this.#host
     const { applied: zxid, checksum, time } = applier
+    const restores = this.#restores
     try {
       const meta: SnapshotMeta = { zxid, checksum, endPoints: this.#host.endPointsUpTo(zxid, checksum), time }
       const head = encodeHead({ ensembleId, meta, configuration, origins: applier.table, machines: describeMachines(machines) })
       const views = machines.map(({ machine }) => machine.snapshot())
       while (this.#host.durable() < zxid && !this.#stopped) await new Promise<void>((resolve) => (this.#awaitsDurable = resolve))
       this.#awaitsDurable = null
-      if (this.#stopped) return
+      if (this.#stopped || applier.isBlocked || this.#restores !== restores) return
       const kept = await store.saveSnapshot(meta, this.#stream(head, views))
       if (!kept || this.#stopped) return
       const start = await store.compact(this.#host.retain, this.#host.keepFrom())

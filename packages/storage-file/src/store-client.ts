@@ -68,6 +68,8 @@ export class StoreClient implements LogStore {
       })
     }
     this.#state = 'opening'
+    // That of a close() before: what is opened now can be closed again.
+    this.#closing = null
     this.#failed = null
     this.#isLost = false
     try {
