@@ -58,7 +58,7 @@ export const CORE_MUTANTS: readonly CoreMutant[] = [
     name: 'what comes in a synchronisation is kept in memory alone',
     patches: [{ file: 'follower/broadcast.ts', text: '    else step.write({ append: [run] })\n', replacement: '' }],
     bounds: RESTART,
-    breach: /^1\.1 is committed, and durable at 1 of 3$/,
+    breach: /its history ends at 1\.1, what it handed to its store at 0\.0$/,
   },
   {
     bug: 15,
@@ -98,7 +98,7 @@ export const CORE_MUTANTS: readonly CoreMutant[] = [
     name: 'TRUNC changes memory and not the disk',
     patches: [{ file: 'follower/synchronization.ts', text: '  step.write({ truncateTo: { zxid: to, checksum } })\n', replacement: '' }],
     bounds: RETURN,
-    breach: /^2\.1 is committed, and durable at 1 of 3$/,
+    breach: /its history ends at 0\.0, what it handed to its store at 1\.1$/,
   },
   {
     bug: 15,
@@ -113,6 +113,26 @@ export const CORE_MUTANTS: readonly CoreMutant[] = [
     ],
     bounds: CALM,
     breach: /^1\.1 is committed, and durable at 1 of 3$/,
+  },
+  {
+    bug: 5,
+    rule: 7,
+    name: 'the queue to the log outlives the role: what was forgotten still reaches the disk',
+    patches: [
+      {
+        file: 'roles.ts',
+        text: '  state.failures = active ? 0 : state.failures + 1\n',
+        replacement:
+          '  state.failures = active ? 0 : state.failures + 1\n  const kept = checksumAt(state.history, state.durable)\n  if (kept !== null && state.durable >= state.committed && state.durable < state.history.last) truncate(state.history, state.durable, kept)\n',
+      },
+      {
+        file: 'roles.ts',
+        text: "import { looking } from './state.ts'\n",
+        replacement: "import { checksumAt, truncate } from './history.ts'\nimport { looking } from './state.ts'\n",
+      },
+    ],
+    bounds: { ...CALM, elections: 2, losses: 1 },
+    breach: /its history ends at 0\.0, what it handed to its store at 1\.1$/,
   },
 ]
 

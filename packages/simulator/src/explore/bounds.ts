@@ -1,9 +1,9 @@
 /** Where the exploration begins; all of them are reached by the core itself, deterministically. */
-export const STARTS = ['fresh', 'founded', 'established', 'committed', 'lagging', 'divided'] as const
+export const STARTS = ['fresh', 'founded', 'established', 'committed', 'lagging', 'orphaned', 'divided'] as const
 
 /**
  * fresh: empty stores, connected. founded: with the ensemble's record, connected, about to elect. established: a leader that both others follow, no entries. committed: the same with
- * one entry committed everywhere. lagging: one follower has not heard of that entry yet. divided: a leader has kept an entry for itself and is down; the other two have a new leader.
+ * one entry committed everywhere. lagging: one follower has not heard of that entry yet. orphaned: nor will it, the leader is down. divided: a leader has kept an entry for itself and is down; the other two have a new leader.
  */
 export type Start = (typeof STARTS)[number]
 

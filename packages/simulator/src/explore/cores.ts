@@ -63,7 +63,16 @@ export interface Stepped {
   readonly breach: string | null
 }
 
-interface Known {
+/** What the core says that its store was handed. */
+export interface Claims {
+  readonly last: Zxid
+  readonly checksum: number
+  readonly durable: Zxid
+  readonly accepted: number
+  readonly current: number
+}
+
+interface Known extends Claims {
   readonly member: number
   readonly bytes: Uint8Array
   readonly canPropose: boolean
@@ -129,6 +138,10 @@ export class Cores {
 
   canPropose(core: number): boolean {
     return this.#cores.value(core).canPropose
+  }
+
+  claims(core: number): Claims {
+    return this.#cores.value(core)
   }
 
   input(input: Input): number {
@@ -212,8 +225,10 @@ export class Cores {
     const { high, low } = hashBytes(bytes)
     return this.#cores.intern({ high, low: (low ^ (member * 0x9e3779b1)) >>> 0 }, () => {
       this.bytes += bytes.length
-      const clock = core.state.lastTick
-      return { member, bytes, canPropose: core.primary({ monotonic: clock, wall: WALL }) !== null, clock }
+      const { lastTick: clock, history, durable, epochs } = core.state
+      const { last, checksum } = history
+      const canPropose = core.primary({ monotonic: clock, wall: WALL }) !== null
+      return { member, bytes, canPropose, clock, last, checksum, durable, accepted: epochs.accepted, current: epochs.current }
     })
   }
 }

@@ -7,6 +7,7 @@ import {
   entryLength,
   entryZxid,
   type Founding,
+  formatZxid,
   type Run,
   type StoredState,
   type StoreId,
@@ -14,6 +15,7 @@ import {
   ZERO,
   type Zxid,
 } from '@antiphon/consensus-core'
+import type { Claims } from './cores.ts'
 import { Facts, UNIT } from './interner.ts'
 
 /** What a disk holds. No snapshots: the logs of a small ensemble are short. */
@@ -27,6 +29,8 @@ export interface Entry {
   readonly zxid: Zxid
   readonly checksum: number
 }
+
+const NOTHING: Entry = { zxid: ZERO, checksum: 0 }
 
 /** Contents of disks and what writes make of them. A write is carried out whole, and in the order in which it was handed over. */
 export class Disks {
@@ -51,6 +55,18 @@ export class Disks {
   /** From the first one on. */
   entries(contents: number): readonly Entry[] {
     return (this.#entries[contents] ??= entriesOf(this.contents.value(contents).runs))
+  }
+
+  /** What is wrong with a core's claims, as a sentence: of its history and its epochs, against all that it handed over, and against what of that is durable. */
+  belie(claims: Claims, readable: number, durable: number): string | null {
+    const { epochs } = this.contents.value(readable)
+    const tail = this.entries(readable).at(-1) ?? NOTHING
+    const { zxid } = this.entries(durable).at(-1) ?? NOTHING
+    if (tail.zxid !== claims.last || tail.checksum !== claims.checksum)
+      return `its history ends at ${formatZxid(claims.last)}, what it handed to its store at ${formatZxid(tail.zxid)}`
+    if (epochs.accepted !== claims.accepted || epochs.current !== claims.current)
+      return `its epochs are ${claims.accepted}/${claims.current}, its store's ${epochs.accepted}/${epochs.current}`
+    return zxid === claims.durable ? null : `it calls its history durable up to ${formatZxid(claims.durable)}, and it is up to ${formatZxid(zxid)}`
   }
 
   stored(contents: number, storeId: StoreId): StoredState {

@@ -196,6 +196,8 @@ export class Model {
     state[at + L.CORE] = stepped.core
     if (stepped.leads && ++state[L.ELECTIONS]! > this.#bounds.elections) this.beyond = true
     for (const write of stepped.writes) state[at + L.WAITING] = this.#waiting.push(state[at + L.WAITING]!, write)
+    const belied = this.#disks.belie(this.cores.claims(stepped.core), this.#readable(member, ALL_SURVIVE), state[at + L.DURABLE]!)
+    if (belied !== null) throw new Breach(`member ${member + 1}: ${belied}`)
     for (const sent of stepped.sends) this.#post(member, sent)
     for (const transfer of stepped.transfers) state[at + L.TRANSFERS] = this.#transfers.push(state[at + L.TRANSFERS]!, transfer)
     for (const cancelled of stepped.cancels) this.#cancel(at, cancelled)

@@ -42,10 +42,15 @@ export function begin(model: Model, start: Start): { readonly state: L.State; re
     happen(E.PROPOSE, leader())
     calm()
   }
-  if (start === 'lagging') {
+  if (start === 'lagging' || start === 'orphaned') {
     const leading = leader()
+    const lagging = leading === 0 ? 1 : 0
     happen(E.PROPOSE, leading)
-    calm(L.linkBetween(leading, leading === 0 ? 1 : 0))
+    calm(L.linkBetween(leading, lagging))
+    if (start === 'orphaned') {
+      happen(E.CRASH, leading, ALL_SURVIVE)
+      for (let other = 0; other < L.MEMBERS; other++) if (other !== leading) happen(E.NOTICE, L.linkBetween(leading, other), other < leading ? 0 : 1)
+    }
   }
   if (start === 'divided') {
     const old = leader()
