@@ -1,12 +1,14 @@
 import { AntiphonError, formatZxid } from '@antiphon/ports'
 import type { Call } from './history.ts'
-import type { KeyedRequest } from './machine.ts'
+import { type KeyedRequest, TOO_LARGE_KEY } from './machine.ts'
 import type { SeededRandom } from './random.ts'
 import { Violation } from './violation.ts'
 import type { Life, Member, World } from './world.ts'
 
 /** Beyond its timeout a call must have been answered: a few ticks for the replica to notice, and the lateness of its timers. */
 const GRACE_MS = 1500
+
+const TOO_LARGE_CHANCE = 0.01
 
 /** Applications that call replicas and believe what they are told. */
 export class Clients {
@@ -42,6 +44,11 @@ export class Clients {
     this.#write(0, life, { kind: 'append', key: 'l-last', expected: null, value: `m${member.id}` }, timeoutMs, done)
   }
 
+  /** One more write through `member`, whatever becomes of it. */
+  loadThrough({ life, id }: Member, timeoutMs: number): void {
+    if (life?.replica != null) this.#write(0, life, { kind: 'add', key: 'c-load', expected: null, value: String(id) }, timeoutMs, () => undefined)
+  }
+
   /** The same for a linearizable read. */
   readThrough(member: Member, timeoutMs: number, done: (answered: boolean) => void): void {
     const { life } = member
@@ -71,6 +78,7 @@ export class Clients {
   #call(client: number, life: Life, done: () => void): void {
     const { profile } = this.#world
     const random = this.#random
+    if (random.chance(TOO_LARGE_CHANCE)) return this.#askTooMuch(life, done)
     const key = `${random.pick(['r', 'c', 'l'])}${random.below(profile.keys)}`
     if (random.chance(profile.readShare))
       return random.chance(0.3) ? this.#readLocally(life, key, done) : this.#read(client, life, key, profile.timeoutMs, done)
@@ -102,6 +110,40 @@ export class Clients {
           if (life.machine.applied < result.zxid) throw new Violation('local-reads', `member ${life.member.id} acknowledged a write that it has not applied`)
         }),
       (error: unknown) => settle(() => refused(this.#world, call, error)),
+    )
+  }
+
+  /** A request whose change is above the limit: refused at its place in the order, and nobody else notices. */
+  #askTooMuch(life: Life, done: () => void): void {
+    this.#open++
+    const end = (): void => {
+      this.#open--
+      life.onDeath.delete(end)
+      done()
+    }
+    life.onDeath.add(end)
+    const id = this.#world.nextOwnRequest()
+    const request: KeyedRequest = {
+      kind: 'add',
+      id,
+      origin: life.origin,
+      number: ++life.requests,
+      key: TOO_LARGE_KEY,
+      expected: null,
+      value: '1',
+      padding: 0,
+    }
+    life.replica!.propose('keyed', request, { timeoutMs: this.#world.profile.timeoutMs }).then(
+      () => {
+        if (!life.over) this.#world.report(new Violation('rejected', `request ${id} was taken although its change is above the limit`))
+      },
+      (error: unknown) => {
+        if (life.over) return
+        const { code } = error as AntiphonError
+        if (code !== 'TOO_LARGE' && !EXPECTED.has(code)) this.#world.report(new Violation('fault', `request ${id} was answered with ${String(error)}`))
+        this.#world.count(`too large: ${code}`)
+        end()
+      },
     )
   }
 
@@ -209,6 +251,8 @@ const EXPECTED = new Set(['REFUSED', 'NOT_READY', 'OVERLOADED', 'CLOSED', 'TIMEO
 function refused(world: World, call: Call, error: unknown): void {
   if (!(error instanceof AntiphonError)) throw new Violation('crash', `call ${call.id} was answered with ${String((error as Error).stack)}`)
   if (!EXPECTED.has(error.code)) throw new Violation('fault', `call ${call.id} was answered with ${error.code}: ${error.message}`)
+  // A row is retired by a later incarnation of its store alone; then nobody is left to hear of it.
+  if (error.message.includes('was retired')) throw new Violation('origin-order', `call ${call.id}, of a live process, was answered with: ${error.message}`)
   world.count(`answer ${error.code} ${error.outcome}`)
   const { now } = world.timeline
   if (error.code === 'REFUSED') world.history.ended(now, call, 'refused')

@@ -11,12 +11,22 @@ interface FileNode {
   sizeDurable: number
   /** Writes since the last sync, oldest first: what they have overwritten. */
   unsynced: { readonly offset: number; readonly length: number; readonly before: Uint8Array }[]
+  /** How many of these a failed sync has given up: they can be read until the machine dies, and no later sync makes them durable. */
+  givenUp: number
+}
+
+/** One byte that has changed by itself. */
+interface Rot {
+  readonly node: FileNode
+  readonly at: number
+  readonly mask: number
 }
 
 /** A change of the folder: names that point elsewhere, or (null) nowhere. */
 type NameChange = readonly (readonly [name: string, node: FileNode | null])[]
 
 const SECTOR = 512
+const HANG_MS = 1e12
 
 /** What survives of the unsynced: nothing, everything, the oldest part, or any part. */
 type Survival = 'none' | 'all' | 'prefix' | 'any'
@@ -35,6 +45,11 @@ export class SimDisk {
   /** Changes until the machine dies; negative: it does not. */
   #dieAfter = -1
   #die: (() => void) | null = null
+  #fullUntil = 0
+  #failNextSync = false
+  #rot: Rot | null = null
+  /** What the disk has done to the process that has it mounted. */
+  #hasFailed = false
 
   constructor(timeline: Timeline, random: SeededRandom, conditions: DiskConditions) {
     this.#timeline = timeline
@@ -45,6 +60,7 @@ export class SimDisk {
   /** For one process. */
   mount(): Disk {
     this.#mounted = new MountedDisk(this)
+    this.#hasFailed = false
     return this.#mounted
   }
 
@@ -61,8 +77,59 @@ export class SimDisk {
     this.#slowMs = byMs
   }
 
+  /** No flush ends any more. */
+  hang(): void {
+    this.slowUntil(Number.POSITIVE_INFINITY, HANG_MS)
+  }
+
+  /** Until then files do not grow. */
+  fullUntil(time: number): void {
+    this.#fullUntil = time
+  }
+
+  /** The next sync of a file fails. */
+  failNextSync(): void {
+    this.#failNextSync = true
+  }
+
+  /** Changes a bit somewhere in a file; false when there is none. To be called while no process is there. */
+  decay(): boolean {
+    const nodes = [...this.#names.values()].filter((node) => node.size > 0)
+    if (nodes.length === 0 || this.#rot !== null) return false
+    const node = this.#random.pick(nodes)
+    const rot: Rot = { node, at: this.#random.below(node.size), mask: 1 << this.#random.below(8) }
+    node.bytes[rot.at]! ^= rot.mask
+    this.#rot = rot
+    return true
+  }
+
+  /** The byte is again what it was. */
+  restore(): void {
+    if (this.#rot === null) return
+    const { node, at, mask } = this.#rot
+    node.bytes[at]! ^= mask
+    this.#rot = null
+  }
+
+  /** May a process on this disk stop with this error? */
+  excuses(code: string): boolean {
+    if (code === 'DISK_FULL' || code === 'DISK_FAILED') return this.#hasFailed
+    return this.#rot !== null && (code === 'CORRUPT' || code === 'DIVERGED')
+  }
+
+  /** A new disk takes the place of this one. */
+  wipe(): void {
+    this.calm()
+    this.#names = new Map()
+    this.#namesDurable = new Map()
+    this.#unsyncedNames = []
+  }
+
   calm(): void {
     this.#slowUntil = 0
+    this.#fullUntil = 0
+    this.#failNextSync = false
+    this.restore()
     Object.assign(this.#conditions, { flushHigh: Math.min(3, this.#conditions.flushHigh), slowChance: 0 })
     this.#dieAfter = -1
     this.#die = null
@@ -116,7 +183,7 @@ export class SimDisk {
 
   create(name: string): FileNode {
     this.#changing()
-    const node: FileNode = { bytes: new Uint8Array(SECTOR), size: 0, sizeDurable: 0, unsynced: [] }
+    const node: FileNode = { bytes: new Uint8Array(SECTOR), size: 0, sizeDurable: 0, unsynced: [], givenUp: 0 }
     this.#rename([[name, node]])
     return node
   }
@@ -124,6 +191,10 @@ export class SimDisk {
   write(node: FileNode, bytes: Uint8Array, offset: number): void {
     this.#changing()
     const end = offset + bytes.length
+    if (end > node.size && this.#timeline.now < this.#fullUntil) {
+      this.#hasFailed = true
+      throw failure('ENOSPC', 'no space is left')
+    }
     if (end > node.bytes.length) {
       const grown = new Uint8Array(Math.max(end, node.bytes.length * 2))
       grown.set(node.bytes)
@@ -136,8 +207,14 @@ export class SimDisk {
 
   sync(node: FileNode): void {
     this.#changing()
-    node.unsynced.length = 0
-    node.sizeDurable = node.size
+    if (this.#failNextSync && node.unsynced.length > 0) {
+      this.#failNextSync = false
+      this.#hasFailed = true
+      node.givenUp = node.unsynced.length
+      throw failure('EIO', 'the flush failed')
+    }
+    node.unsynced.length = node.givenUp
+    if (node.givenUp === 0) node.sizeDurable = node.size
   }
 
   rename(from: string, to: string, node: FileNode): void {
@@ -182,7 +259,10 @@ export class SimDisk {
       node.bytes.fill(0, offset, offset + length)
       node.bytes.set(before, offset)
     }
+    // What was given up is gone for good.
+    writes.splice(0, node.givenUp)
     node.unsynced = []
+    node.givenUp = 0
     node.size = node.sizeDurable
     const kept = survival === 'prefix' ? random.below(writes.length + 1) : writes.length
     writes.slice(0, kept).forEach(({ offset, bytes }, i) => {

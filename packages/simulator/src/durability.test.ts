@@ -5,6 +5,7 @@ import { Durability } from './durability.ts'
 
 const [ONE, TWO, THREE] = [peerId(1), peerId(2), peerId(3)]
 const CONFIGURATION: Configuration = { version: ZERO, members: [ONE, TWO, THREE].map((id) => ({ id, role: 'voter', weight: 1, group: 0, storeId: null })) }
+const COUNTER_MAX = 1000
 const NOTHING = { founding: null, install: null, truncateTo: null, append: [], epochs: null, afterwards: [] }
 
 function run(previous: Zxid, previousChecksum: number, epoch: number, payloads: readonly number[]): Run {
@@ -24,7 +25,7 @@ function stored(of: Run | null): StoredState {
 }
 
 test('what was committed must be durable on a quorum, and stay so', () => {
-  const durability = new Durability(CONFIGURATION)
+  const durability = new Durability(CONFIGURATION, COUNTER_MAX)
   for (const id of [ONE, TWO]) durability.record(id).told(write(1, { append: [first] }))
   durability.record(ONE).becameDurable(1)
   expect(() => durability.committed(first.last, 'somebody commits')).toThrow('which no quorum holds durably')
@@ -40,7 +41,7 @@ test('what was committed must be durable on a quorum, and stay so', () => {
 
 test('a store comes back with what it called durable, or with more of what it was told, whole writes only', () => {
   const told = (): Durability => {
-    const durability = new Durability(CONFIGURATION)
+    const durability = new Durability(CONFIGURATION, COUNTER_MAX)
     const record = durability.record(ONE)
     record.told(write(1, { append: [first] }))
     record.becameDurable(1)
@@ -65,7 +66,7 @@ test('a store comes back with what it called durable, or with more of what it wa
 })
 
 test('two histories behind one ZXID are found, whoever holds them', () => {
-  const durability = new Durability(CONFIGURATION)
+  const durability = new Durability(CONFIGURATION, COUNTER_MAX)
   durability.sawRun(ONE, first)
   durability.sawRun(TWO, second)
   const other = run(ZERO, 0, 1, [1, 2, 9])
@@ -73,7 +74,7 @@ test('two histories behind one ZXID are found, whoever holds them', () => {
 })
 
 test('an installed generation takes the place of everything', () => {
-  const record = new Durability(CONFIGURATION).record(ONE)
+  const record = new Durability(CONFIGURATION, COUNTER_MAX).record(ONE)
   record.told(write(1, { append: [first] }))
   record.staged(1, { zxid: zxidOf(2, 5), checksum: 77, endPoints: [{ epoch: 2, last: zxidOf(2, 5), checksum: 77 }], time: 0 })
   const behind = run(zxidOf(2, 5), 77, 2, [1])
@@ -83,4 +84,31 @@ test('an installed generation takes the place of everything', () => {
   expect(record.durable).toMatchObject({ last: behind.last, checksum: behind.checksum, epochs: { accepted: 2, current: 2 } })
   expect(record.holds(zxidOf(1, 1))).toBe(false)
   expect(record.holds(zxidOf(2, 6))).toBe(true)
+})
+
+test('a wiped store counts no more: what it held must be elsewhere', () => {
+  const durability = new Durability(CONFIGURATION, COUNTER_MAX)
+  const founding = { ensembleId: 'e', configuration: CONFIGURATION }
+  for (const id of [ONE, TWO, THREE]) {
+    expect(durability.mayWipe(ONE)).toBe(false)
+    durability.record(id).told(write(1, { founding, append: id === THREE ? [] : [first] }))
+    durability.record(id).becameDurable(1)
+  }
+  durability.committed(first.last, 'somebody commits')
+  expect(durability.mayWipe(ONE)).toBe(true)
+  durability.wiped(ONE)
+  expect([durability.isWiped(ONE), durability.mayWipe(TWO)]).toEqual([true, false])
+  // Any quorum of those that count includes member 2.
+  durability.shrunk(ONE)
+  durability.record(ONE).told(write(1, { append: [first, second] }))
+  durability.record(ONE).becameDurable(1)
+  durability.record(TWO).told(write(2, { append: [second] }))
+  durability.record(TWO).becameDurable(2)
+  expect(() => durability.committed(second.last, 'somebody commits')).toThrow('which no quorum holds durably')
+})
+
+test('no epoch is longer than its counter', () => {
+  const durability = new Durability(CONFIGURATION, 3)
+  durability.sawRun(ONE, first)
+  expect(() => durability.sawRun(ONE, second)).toThrow('beyond the end of the counter')
 })

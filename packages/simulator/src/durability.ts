@@ -1,6 +1,7 @@
 import { endPointsOf, isQuorum } from '@antiphon/consensus-core'
 import {
   type Configuration,
+  counterOf,
   type EpochEnd,
   type Epochs,
   epochOf,
@@ -103,10 +104,15 @@ export class Durability {
   readonly #records = new Map<PeerId, StoreRecord>()
   readonly #checksums = new Map<Zxid, number>()
   readonly #configuration: Configuration
+  readonly #counterMax: number
   #committed: Zxid = ZERO
+  /** A wiped store counts no more under its member's name (rule 9). */
+  readonly #wiped = new Set<PeerId>()
 
-  constructor(configuration: Configuration) {
+  /** `counterMax`: the highest counter that an epoch has room for. */
+  constructor(configuration: Configuration, counterMax: number) {
     this.#configuration = configuration
+    this.#counterMax = counterMax
   }
 
   record(member: PeerId): StoreRecord {
@@ -118,21 +124,41 @@ export class Durability {
     return record
   }
 
+  /** May `member` get an empty disk? Once in a run, when all are founded and the others are a quorum. */
+  mayWipe(member: PeerId): boolean {
+    const founded = this.#configuration.members.every(({ id }) => this.#records.get(id)?.durable.founded === true)
+    return founded && this.#wiped.size === 0 && isQuorum(this.#configuration, ({ id }) => id !== member)
+  }
+
+  /** Its disk is empty now. */
+  wiped(member: PeerId): void {
+    this.#wiped.add(member)
+    this.#records.set(member, new StoreRecord())
+  }
+
+  /** Has `member` another store than the one that the ensemble was founded with? */
+  isWiped(member: PeerId): boolean {
+    return this.#wiped.has(member)
+  }
+
   /** An entry has one author and one predecessor: whoever holds its ZXID holds the same history. @throws Violation */
   sawRun(member: PeerId, run: Run): void {
     this.#saw(member, run.previous, run.previousChecksum)
     this.#saw(member, run.last, run.checksum)
+    if (counterOf(run.last) > this.#counterMax)
+      throw new Violation('core', `member ${member} writes ${formatZxid(run.last)}, beyond the end of the counter, ${this.#counterMax}`)
   }
 
   /** @throws Violation unless a quorum holds `zxid` durably. */
   committed(zxid: Zxid, by: string): void {
+    if (zxid <= this.#committed && this.#wiped.size > 0) return
     if (!this.#quorumHolds(zxid)) throw new Violation('durability', `${by} ${formatZxid(zxid)}, which no quorum holds durably: ${this.#tell()}`)
     if (zxid > this.#committed) this.#committed = zxid
   }
 
   /** A store has dropped entries. @throws Violation when that takes something committed from a quorum. */
   shrunk(member: PeerId): void {
-    if (!this.#quorumHolds(this.#committed)) {
+    if (this.#wiped.size > 0 ? this.#quorumLacks(this.#committed) : !this.#quorumHolds(this.#committed)) {
       throw new Violation(
         'durability',
         `member ${member} dropped entries, and ${formatZxid(this.#committed)}, which was committed, is no longer held by a quorum: ${this.#tell()}`,
@@ -141,7 +167,12 @@ export class Durability {
   }
 
   #quorumHolds(zxid: Zxid): boolean {
-    return isQuorum(this.#configuration, (member) => this.#records.get(member.id)?.holds(zxid) === true)
+    return isQuorum(this.#configuration, ({ id }) => !this.#wiped.has(id) && this.#records.get(id)?.holds(zxid) === true)
+  }
+
+  /** Could a leader be elected without it? */
+  #quorumLacks(zxid: Zxid): boolean {
+    return isQuorum(this.#configuration, ({ id }) => !this.#wiped.has(id) && this.#records.get(id)?.holds(zxid) !== true)
   }
 
   #saw(member: PeerId, zxid: Zxid, checksum: number): void {

@@ -142,6 +142,13 @@ export class EngineStore implements LogStore {
     this.#disk.crash()
   }
 
+  /** The process dies, and the machine goes on: what it wrote can be read, flushed or not. */
+  kill(): void {
+    if (this.#over) return
+    this.#over = true
+    this.#disk.unmount()
+  }
+
   async #writeSnapshot(writer: SnapshotWriter, chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): Promise<SnapshotTotals> {
     const framer = new ChunkFramer(writer.meta, SNAPSHOT_BYTES)
     try {

@@ -77,6 +77,18 @@ export class Faults {
         return
       case 'clock-jump':
         return this.#victim().life?.clock.jump(this.#random.pick([-30_000, -500, 700, 60_000]))
+      case 'kill':
+        return this.#kill(this.#victim())
+      case 'flush-error':
+        return this.#failFlush(this.#victim())
+      case 'disk-full':
+        return this.#victim().disk.fullUntil(timeline.now + lastsMs)
+      case 'rot':
+        return this.#rot(this.#victim(), lastsMs)
+      case 'flip-bits':
+        return network.flipUntil(timeline.now + lastsMs)
+      case 'wipe':
+        return this.#wipe(this.#victim(), lastsMs)
     }
   }
 
@@ -105,6 +117,46 @@ export class Faults {
       member.crash()
       this.#world.timeline.after(this.#random.span(10, lastsMs), 0, () => member.boot())
     })
+  }
+
+  #kill(member: Member): void {
+    if (member.life === null) return
+    member.kill()
+    this.#bootLater(member, this.#random.span(5, 100))
+    this.#dieAfterBoot(member)
+  }
+
+  /** The next flush of a file fails; the process stops by that, and its machine may die when it is back. */
+  #failFlush(member: Member): void {
+    member.disk.failNextSync()
+    this.#dieAfterBoot(member)
+  }
+
+  /** Once the next process on this machine has begun, the machine itself may die. */
+  #dieAfterBoot(member: Member): void {
+    if (this.#random.chance(0.5)) return
+    const { origin } = member.life ?? { origin: 0 }
+    const within = this.#random.pick([5, 50, 500])
+    const look = (): void => {
+      if (this.#over) return
+      if (member.isUp && member.life!.origin !== origin)
+        this.#world.timeline.after(this.#random.span(0, within), 0, () => this.#over || this.#crash(member, 100))
+      else this.#world.timeline.after(2, 0, look)
+    }
+    look()
+  }
+
+  #rot(member: Member, lastsMs: number): void {
+    member.close(() => {
+      if (!this.#over && member.disk.decay()) this.#world.timeline.after(lastsMs, 0, () => member.disk.restore())
+      this.#over ? member.boot() : this.#bootLater(member, this.#random.span(5, 200))
+    })
+  }
+
+  #wipe(member: Member, downMs: number): void {
+    if (!this.#world.durability.mayWipe(member.id)) return
+    member.wipe()
+    this.#bootLater(member, downMs)
   }
 
   #crashMany(lastsMs: number): void {

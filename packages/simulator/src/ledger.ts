@@ -81,7 +81,8 @@ export class Ledger {
     const earlier = this.#placeOfId.get(change.id)
     if (earlier !== undefined)
       this.#fail('integrity', `request ${change.id} stands at ${formatZxid(this.#entries[earlier]!.zxid)} and again at ${formatZxid(zxid)}`)
-    const number = this.#numbers.get(change.origin) ?? 0
+    // What a reign's machine asks by itself has neither origin nor number.
+    const number = change.origin === 0 ? -1 : (this.#numbers.get(change.origin) ?? 0)
     if (change.number <= number) this.#fail('origin-order', `request ${change.number} of origin ${change.origin} comes behind its request ${number}`)
     this.#numbers.set(change.origin, change.number)
     this.#placeOf.set(zxid, this.#entries.length)

@@ -34,6 +34,8 @@ export interface KeyedValue {
 export interface MachineObserver {
   applied(zxid: Zxid, time: number, change: KeyedChange, digest: number): void
   restored(zxid: Zxid, digest: number): void
+  /** The id of a request that the machine makes by itself. */
+  nextOwnRequest(): number
 }
 
 export interface KeyedChange extends Omit<KeyedRequest, 'expected' | 'padding'> {
@@ -45,6 +47,11 @@ const encoder = new TextEncoder()
 const decoder = new TextDecoder()
 const NONE: KeyedValue = { version: 0, text: '', amount: 0, items: null }
 const LINES_A_CHUNK = 8
+const OWN_EVERY_TICKS = 10
+const OWN_KEY = 'own'
+/** What is asked under this key makes a change above the limit, and of more than the network takes in one piece. */
+export const TOO_LARGE_KEY = 'too-large'
+const TOO_LARGE_BYTES = 1_100_000
 
 /**
  * The simulation's machine: registers, counters and lists under keys. A change carries the value's next version as the primary computed it, so that `apply` notices at once when a primary
@@ -113,7 +120,13 @@ export class KeyedMachine implements StateMachine<KeyedRequest, KeyedResult> {
     return JSON.parse(decoder.decode(bytes)) as KeyedResult
   }
 
-  prepare(bytes: Uint8Array, _context: PrimaryContext): Uint8Array {
+  /** Now and then the machine asks something by itself, under a key that no client looks at. */
+  tick(context: PrimaryContext): readonly KeyedRequest[] {
+    if (context.random() % OWN_EVERY_TICKS !== 0) return []
+    return [{ kind: 'add', id: this.#observer.nextOwnRequest(), origin: 0, number: 0, key: OWN_KEY, expected: null, value: '1', padding: 0 }]
+  }
+
+  prepare(bytes: Uint8Array, context: PrimaryContext): Uint8Array {
     const { kind, id, origin, number, key, expected, value, padding } = this.decodeRequest(bytes)
     const before = this.#speculation.get(key) ?? this.read(key)
     if (kind === 'swap' && (before.version === 0 ? null : before.text) !== expected) {
@@ -123,7 +136,8 @@ export class KeyedMachine implements StateMachine<KeyedRequest, KeyedResult> {
     const after = { version: before.version + 1, amount, text: kind === 'set' || kind === 'swap' ? value : '' }
     this.#undo = { key, before: this.#speculation.get(key) }
     this.#speculation.set(key, after)
-    return encoder.encode(`${kind} ${id} ${origin} ${number} ${key} ${after.version} ${amount} ${value} ${'.'.repeat(padding)}`)
+    const filling = key === TOO_LARGE_KEY ? Math.max(context.changeBytesMax, TOO_LARGE_BYTES) : padding
+    return encoder.encode(`${kind} ${id} ${origin} ${number} ${key} ${after.version} ${amount} ${value} ${'.'.repeat(filling)}`)
   }
 
   unprepare(): void {

@@ -79,7 +79,12 @@ export class SimMember implements Member {
         life.replica = replica
         trace.add(timeline.now, this.id, 21, life.origin, 0, () => 'has started')
         replica.on('fault', (error) => this.#failed(life, error, 'stopped'))
-        replica.on('trouble', (error) => this.#world.count(`trouble ${error.code}`))
+        replica.on('trouble', (error) => {
+          this.#world.count(`trouble ${error.code}`)
+          trace.add(timeline.now, this.id, 29, 0, 0, () => `trouble ${error.code}: ${error.message}`)
+          // A store that has failed is of no use any more: whoever looks after the member starts it again.
+          if (error.code === 'DISK_FAILED') this.#failed(life, error, 'goes on with a store that has failed')
+        })
       },
       (error: unknown) => this.#failed(life, error, 'refused to start'),
     )
@@ -94,6 +99,24 @@ export class SimMember implements Member {
     this.#end(life)
     life.transport.crash()
     life.store.crash()
+  }
+
+  kill(): void {
+    const { life } = this
+    if (life === null) return
+    const { timeline, trace } = this.#world
+    trace.add(timeline.now, this.id, 27, life.origin, 0, () => 'is KILLED; its machine goes on')
+    this.#end(life)
+    life.transport.crash()
+    life.store.kill()
+  }
+
+  wipe(): void {
+    this.crash()
+    const { timeline, trace, durability } = this.#world
+    trace.add(timeline.now, this.id, 28, 0, 0, () => 'gets an empty DISK')
+    this.disk.wipe()
+    durability.wiped(this.id)
   }
 
   /** An orderly end; `then` is called when it is over. */
@@ -146,6 +169,7 @@ export class SimMember implements Member {
         trace.add(timeline.now, this.id, 25, zxid, digest, () => `restores a snapshot at ${formatZxid(zxid)}`)
         ledger.restored(this.id, zxid, digest)
       },
+      nextOwnRequest: () => this.#world.nextOwnRequest(),
     })
     const life: Life = {
       member: this,
@@ -167,16 +191,25 @@ export class SimMember implements Member {
     life.over = true
     life.clock.stop()
     this.life = null
+    // What waited for its event loop is void, and a boot may have been among it.
+    this.#booting = false
     this.closing = false
     this.#world.stopped(this.id)
     for (const tell of life.onDeath) tell()
     life.onDeath.clear()
   }
 
-  /** Nothing in a simulation makes a replica stop by itself. */
+  /** Nothing in a simulation makes a replica stop by itself, but for a disk that fails; it comes back when that is repaired. */
   #failed(life: Life, error: unknown, what: string): void {
     if (life.over) return
     const { code, message, stack } = error as AntiphonError
+    if (this.disk.excuses(code)) {
+      this.#world.count(`${what}: ${code}`)
+      this.kill()
+      this.disk.restore()
+      this.#world.timeline.after(this.#world.random.span(10, 1000), 0, () => this.boot())
+      return
+    }
     this.#world.report(new Violation('fault', `member ${this.id} ${what}: ${code ?? ''} ${message ?? String(error)}\n${stack ?? ''}`))
   }
 }

@@ -36,6 +36,10 @@ export function calm(): NetworkConditions {
   }
 }
 
+/** No transport takes a larger one: the connection ends. */
+const FRAME_BYTES_MAX = 1024 * 1024
+const FLIP_CHANCE = 0.02
+
 const LANES: readonly Lane[] = ['control', 'entries', 'bulk']
 
 interface Delivery {
@@ -91,6 +95,7 @@ export class SimNetwork {
   frames = 0
   #slowUntil = 0
   #slowFactor = 1
+  #flipUntil = 0
 
   constructor(timeline: Timeline, random: SeededRandom, trace: Trace, conditions: NetworkConditions, describe: (bytes: Uint8Array) => string) {
     this.timeline = timeline
@@ -125,6 +130,7 @@ export class SimNetwork {
       this.block(link.high, link.low, false)
     }
     this.#slowUntil = 0
+    this.#flipUntil = 0
     const { laneBytesMax } = this.conditions
     Object.assign(this.conditions, calm(), { laneBytesMax })
   }
@@ -133,6 +139,11 @@ export class SimNetwork {
   slowUntil(time: number, factor: number): void {
     this.#slowUntil = time
     this.#slowFactor = factor
+  }
+
+  /** Some frames arrive with one bit changed. */
+  flipUntil(time: number): void {
+    this.#flipUntil = time
   }
 
   /** The connection between two members breaks: each direction loses what would have arrived later than a moment from now, each end notices in its own time. */
@@ -188,6 +199,10 @@ export class SimNetwork {
     const state = end.lanes[lane]
     let bytes = 0
     for (const piece of pieces) bytes += piece.length
+    if (bytes > FRAME_BYTES_MAX) {
+      this.sever(end.transport.id, end.other.transport.id)
+      return true
+    }
     if (state.bytesUnderWay > 0 && state.bytesUnderWay + bytes > this.conditions.laneBytesMax) {
       state.refused = true
       return false
@@ -235,6 +250,7 @@ export class SimNetwork {
       // A handler may have closed the connection while it took the frame before.
       if (end.state !== 'up') return
       const bytes = joined(pieces)
+      if (this.timeline.now < this.#flipUntil && this.random.chance(FLIP_CHANCE)) bytes[this.random.below(bytes.length)]! ^= 1 << this.random.below(8)
       const from = end.other.transport.id
       // A frame's head begins with its checksum and its run ends in the history's: together they stand for all of it.
       this.trace.add(this.timeline.now, end.transport.id, from, wordAt(bytes, 0), wordAt(bytes, bytes.length - 4), () => `<- ${from}  ${this.describe(bytes)}`)

@@ -5,6 +5,7 @@ import type { SeededRandom } from './random.ts'
 export type FaultKind =
   | 'crash' // a process dies and comes back; what was not flushed is lost in part
   | 'crash-in-write' // the same in the middle of what a store does
+  | 'kill' // the process alone dies: the machine keeps what it had not flushed, and may die soon afterwards
   | 'crash-many' // several at once, all of them included
   | 'restart' // an orderly close and start
   | 'sever' // a connection breaks
@@ -17,6 +18,11 @@ export type FaultKind =
   | 'slow-disk' // flushes take long
   | 'slow-network' // everything takes longer
   | 'clock-jump' // somebody sets a wall clock
+  | 'flush-error' // a flush fails: what it should have made durable never will be, although it can be read
+  | 'disk-full' // files cannot grow
+  | 'rot' // a byte on the disk of a member that was closed in order has changed
+  | 'flip-bits' // frames arrive with a bit changed
+  | 'wipe' // a member comes back with an empty disk; once in a run at most
 
 export interface DiskConditions {
   flushLow: number
@@ -89,6 +95,12 @@ const FAULTS: readonly FaultKind[] = [
   'slow-disk',
   'slow-network',
   'clock-jump',
+  'kill',
+  'flush-error',
+  'disk-full',
+  'rot',
+  'flip-bits',
+  'wipe',
 ]
 
 /** `small`: three voters, 200 requests, at most 60 virtual seconds. `swarm`: the seed draws the ensemble too. Each seed draws its own selection of faults: one that has few kinds shows other bugs than one that has all. */

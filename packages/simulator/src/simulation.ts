@@ -1,6 +1,7 @@
 import { type Core, describeEffects, describeInput, describeMessage, type Effects, type Input } from '@antiphon/consensus-core'
-import { type Configuration, formatZxid, type PeerId, peerId, type Member as Seat, ZERO } from '@antiphon/ports'
+import { type Configuration, type EnsembleId, formatZxid, type PeerId, peerId, type Member as Seat, ZERO, type Zxid } from '@antiphon/ports'
 import { decodeMessage } from '@antiphon/wire'
+import { Aftermath } from './aftermath.ts'
 import { Clients } from './clients.ts'
 import { watchCores } from './cores.ts'
 import { SimDisk } from './disk.ts'
@@ -50,6 +51,11 @@ const STEPS_MAX = 3_000_000
 /** The bound of liveness: from the end of the faults to a settled ensemble. */
 const HEAL_MS = 60_000
 const POLL_MS = 50
+/** How many settled ensembles are put to one more test. */
+const AFTERMATH_CHANCE = 0.6
+const LAST_ZXID = Number.MAX_SAFE_INTEGER as Zxid
+/** Above the id of any call. */
+const OWN_REQUESTS_FROM = 1_000_000_000
 /** A call through a member of a settled ensemble; within twice that each member must have taken a write and a read. */
 const PROOF_MS = 5000
 
@@ -89,12 +95,15 @@ class Simulation implements World {
   #running: Life | null = null
   #violation: Violation | null = null
   #origins = 0
+  #ensembleId: EnsembleId | null = null
+  #ownRequests = 0
   #steps = 0
   #elections = 0
   #undecided = 0
   #phase: 'trouble' | 'healing' | 'proving' | 'over' = 'trouble'
   #phaseEnds: number
   #ended = false
+  #proven = false
 
   constructor({ seed, profile = 'swarm', say }: RunOptions) {
     this.seed = seed
@@ -104,7 +113,7 @@ class Simulation implements World {
     this.trace = new Trace(say ?? null)
     this.network = new SimNetwork(this.timeline, this.random.fork(3), this.trace, { ...this.profile.network }, describeFrame)
     this.ledger = new Ledger((violation) => this.report(violation))
-    this.durability = new Durability(this.configuration)
+    this.durability = new Durability(this.configuration, this.profile.counterMax)
     this.#phaseEnds = this.profile.troubleMsMax
     this.members = this.configuration.members.map(
       ({ id }) => new SimMember(this, id, new SimDisk(this.timeline, this.random.fork(100 + id), { ...this.profile.disk })),
@@ -155,6 +164,10 @@ class Simulation implements World {
     return (this.#origins += 3)
   }
 
+  nextOwnRequest(): number {
+    return OWN_REQUESTS_FROM + ++this.#ownRequests
+  }
+
   running(life: Life): void {
     this.#running = life
   }
@@ -194,6 +207,14 @@ class Simulation implements World {
     return found
   }
 
+  neededByTransfers(id: PeerId): Zxid {
+    const role = this.members[id - 1]!.life?.core?.state.role
+    if (role?.name !== 'leading') return LAST_ZXID
+    let needed = LAST_ZXID
+    for (const { stage, keepAbove } of role.learners.values()) if (stage === 'transferring' && keepAbove < needed) needed = keepAbove
+    return needed
+  }
+
   count(path: string): void {
     this.#paths.set(path, (this.#paths.get(path) ?? 0) + 1)
   }
@@ -226,6 +247,7 @@ class Simulation implements World {
     if (breach !== null) this.report(breach)
     if (effects.fault !== null) this.report(new Violation('fault', `the core of member ${id} stops: ${effects.fault.code} ${effects.fault.message}`))
     this.#countPaths(input, effects)
+    this.#checkFounding(id, core)
     if (role?.role === 'leading' && role.active) this.#established(id, role.epoch)
     if (commitTo !== null) this.#guard(() => this.durability.committed(commitTo, `member ${id} commits`))
   }
@@ -235,6 +257,14 @@ class Simulation implements World {
     if (known === undefined) this.#elections++
     else this.report(new Violation('leadership', `members ${known} and ${id} both lead epoch ${epoch}`))
     this.#leaders.set(epoch, id)
+  }
+
+  /** Rule 8: there is one ensemble, for ever. */
+  #checkFounding(id: PeerId, core: Core): void {
+    const { founding } = core.state
+    if (founding === null || founding.ensembleId === this.#ensembleId) return
+    if (this.#ensembleId !== null) this.report(new Violation('founding', `member ${id} belongs to a second ensemble`))
+    this.#ensembleId = founding.ensembleId
   }
 
   #countPaths(input: Input, effects: Effects): void {
@@ -292,6 +322,8 @@ class Simulation implements World {
       if (view === undefined || !member.isUp) return `member ${member.id} is not up`
       if (!view.active || view.epoch !== epoch || view.leader !== leader.id)
         return `member ${member.id} is ${view.role} under ${view.leader ?? 'nobody'} in epoch ${view.epoch}${view.active ? '' : ', not active'}; member ${leader.id} leads epoch ${epoch}`
+      if (view.role === 'observing' && member.id <= this.profile.voters.length && !this.durability.isWiped(member.id))
+        throw new Violation('founding', `member ${member.id}, a voter, does not count although its disk was never wiped`)
       if (view.applied !== core.state.history.last)
         return `member ${member.id} has applied ${formatZxid(view.applied)} of ${formatZxid(core.state.history.last)}`
     }
@@ -316,10 +348,24 @@ class Simulation implements World {
     }
   }
 
+  /** Some ensembles must bear one thing more, and settle again. */
+  #goOn(): void {
+    if (this.#proven || !this.random.chance(AFTERMATH_CHANCE)) {
+      this.#phase = 'over'
+      return
+    }
+    this.#proven = true
+    this.#phaseEnds = Number.POSITIVE_INFINITY
+    new Aftermath(this, this.random.fork(6), this.#clients).begin(() => {
+      this.#phaseEnds = this.timeline.now + HEAL_MS
+      this.#close()
+    })
+  }
+
   #close(): void {
     const unsettled = this.#settled()
     const behind = this.members.find((member) => this.ledger.held(member.id) !== this.ledger.length)
-    if (unsettled === null && behind === undefined) this.#phase = 'over'
+    if (unsettled === null && behind === undefined && this.#clients.idle) this.#goOn()
     else if (this.timeline.now >= this.#phaseEnds) this.report(new Violation('liveness', unsettled ?? `member ${behind!.id} does not catch up`))
     else this.timeline.after(POLL_MS, 0, () => this.#close())
   }

@@ -48,6 +48,12 @@ export class SimStore implements LogStore, ProcessStore {
     this.#inner.crash()
   }
 
+  /** The process alone is gone. */
+  kill(): void {
+    this.#over = true
+    this.#inner.kill()
+  }
+
   async open(freshStoreId: StoreId): Promise<StoredState> {
     const stored = await this.#mine(this.#inner.open(freshStoreId))
     const { timeline, trace } = this.#world
@@ -115,7 +121,12 @@ export class SimStore implements LogStore, ProcessStore {
   }
 
   async compact(retain: number, keepFrom: Zxid): Promise<Zxid> {
+    const needed = this.#world.neededByTransfers(this.#member)
     const start = await this.#mine(this.#inner.compact(retain, keepFrom))
+    this.#guard(() => {
+      if (start > needed)
+        throw new Violation('core', `member ${this.#member} compacts up to ${formatZxid(start)} while a transfer needs what is behind ${formatZxid(needed)}`)
+    })
     this.#world.count('compact')
     return start
   }

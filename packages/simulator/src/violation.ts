@@ -8,6 +8,7 @@ export type Invariant =
   | 'leadership' // two established leaders of one epoch
   | 'durability' // something committed or acknowledged is not in a quorum's durable histories
   | 'recovery' // a store came back with something that was never written, or without something that was durable
+  | 'founding' // a second ensemble, or one without some of its voters
   | 'core' // an invariant of one core
   | 'linearizability'
   | 'lost' // acknowledged and not in the final state

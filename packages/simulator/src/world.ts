@@ -1,5 +1,5 @@
 import type { Core } from '@antiphon/consensus-core'
-import type { Configuration, LogStore, PeerId } from '@antiphon/ports'
+import type { Configuration, LogStore, PeerId, Zxid } from '@antiphon/ports'
 import type { Replica } from '@antiphon/replica'
 import type { VirtualClock } from './clock.ts'
 import type { SimDisk } from './disk.ts'
@@ -45,6 +45,10 @@ export interface Member {
   boot(): void
   /** The process is gone at once; the disk loses what it had not flushed, in part. */
   crash(): void
+  /** The same, but the machine goes on: its disk loses nothing. */
+  kill(): void
+  /** The machine gets a new, empty disk; its process is gone. */
+  wipe(): void
   /** An orderly end; `then` is called when it is over. */
   close(then: () => void): void
 }
@@ -53,6 +57,8 @@ export interface Member {
 export interface ProcessStore {
   /** Nothing that is under way is told any more. */
   stop(): void
+  /** The same, in the midst of it; the machine goes on. */
+  kill(): void
   /** The same, and the machine's disk loses what was not flushed, in part. */
   crash(): void
 }
@@ -73,6 +79,8 @@ export interface World {
   report(violation: Violation): void
   /** Never given twice in a run. */
   nextOrigin(): number
+  /** For what the machines ask by themselves: never given twice, and never a call's id. */
+  nextOwnRequest(): number
   /** What happens from here to the end of this event happens in `life`. */
   running(life: Life): void
   /** A member's process is gone: what waited for its event loop is void. */
@@ -83,6 +91,8 @@ export interface World {
   wasPaused(member: PeerId, ms: number): boolean
   /** The established leader as the newest epoch knows it; null when nobody leads. */
   leader(): Member | null
+  /** The place behind which `member` must keep its log for the transfers that it has under way. */
+  neededByTransfers(member: PeerId): Zxid
   /** How often a path was taken. */
   count(path: string): void
 }
