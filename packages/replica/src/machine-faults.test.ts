@@ -1,4 +1,5 @@
-import type { AntiphonError } from '@antiphon/ports'
+import { AntiphonError, type LogStore } from '@antiphon/ports'
+import { memoryStorage } from '@antiphon/storage-memory'
 import { expect, test } from 'vitest'
 import { Ensemble, failure, itemsOf, ListMachine, until } from './ensemble.test-support.ts'
 import { Notes } from './notes.ts'
@@ -86,5 +87,29 @@ test('a logger that throws loses its lines, and nothing else', async () => {
   await replica.ready()
   await replica.propose('list', { text: 'a' })
   expect(itemsOf(replica)).toEqual(['a'])
+  await ensemble.closeAll()
+})
+
+test('a store that fails while a snapshot is saved stops the replica, although nothing is being written (rule 4)', async () => {
+  const store = memoryStorage()
+  const failing: LogStore = {
+    supports: store.supports,
+    open: (id) => store.open(id),
+    write: (write, done) => store.write(write, done),
+    read: (after, upTo, bytesMax) => store.read(after, upTo, bytesMax),
+    saveSnapshot: () => Promise.reject(new AntiphonError('DISK_FAILED', 'the flush failed', { remedy: 'Replace the disk.' })),
+    openSnapshot: () => store.openSnapshot(),
+    stage: (meta, chunks) => store.stage(meta, chunks),
+    stageAppend: (generation, runs, done) => store.stageAppend(generation, runs, done),
+    discard: (generation) => store.discard(generation),
+    compact: (retain, keepFrom) => store.compact(retain, keepFrom),
+    close: () => store.close(),
+  }
+  const ensemble = new Ensemble(1, { snapshotEveryEntries: 3 })
+  const replica = await ensemble.start(1, { storage: failing })
+  await replica.ready()
+  for (const text of ['a', 'b', 'c']) await replica.propose('list', { text }).catch(() => {})
+  await until(() => replica.status().closed)
+  expect(replica.status().fault).toMatchObject({ code: 'DISK_FAILED' })
   await ensemble.closeAll()
 })

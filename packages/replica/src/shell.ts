@@ -485,6 +485,8 @@ export class Shell {
   }
 
   #trouble(error: unknown, peer: PeerId | null): void {
+    // Rule 4: a store that has failed has failed for good, wherever it was noticed.
+    if (error instanceof AntiphonError && error.code === 'DISK_FAILED') return this.#stop(error)
     this.#parts.announcer.trouble(error instanceof AntiphonError ? error : corrupt(messageOf(error)), peer)
   }
 

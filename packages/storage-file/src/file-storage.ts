@@ -1,4 +1,4 @@
-import { mkdir, open, readdir } from 'node:fs/promises'
+import { mkdir, open, readdir, stat } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import { AntiphonError, type LogStore } from '@antiphon/ports'
 import { diskError, type EngineOptions, engineSettings, foreignFolder, isForeign } from './engine/index.ts'
@@ -47,6 +47,9 @@ function connectTo(data: ThreadData, mainThread: boolean): Connect {
 }
 
 async function take(folder: string): Promise<Unlock> {
+  const existing = await stat(folder).catch(() => null)
+  if (existing !== null && !existing.isDirectory())
+    throw invalid(`${folder} is a file, not a folder`, 'Give the path of a folder that belongs to this store alone.')
   const created = await mkdir(folder, { recursive: true })
   if (created !== undefined) await flushNames(folder, dirname(created))
   const names = await readdir(folder)
