@@ -15,6 +15,8 @@ export interface CoreMutant {
   readonly patches: readonly { readonly file: string; readonly text: string; readonly replacement: string }[]
   /** Small bounds within which it shows. */
   readonly bounds: ExploreOptions
+  /** Millions of states: told apart so that a quick run leaves it out. */
+  readonly patient?: boolean
   /** What breaks. */
   readonly breach: RegExp
 }
@@ -133,6 +135,15 @@ export const CORE_MUTANTS: readonly CoreMutant[] = [
     ],
     bounds: { ...CALM, elections: 2, losses: 1 },
     breach: /its history ends at 0\.0, what it handed to its store at 1\.1$/,
+  },
+  {
+    bug: 1,
+    rule: 14,
+    name: 'the new epoch is durable before the history that it claims',
+    patches: [{ file: 'follower/discovery.ts', text: 'current: epochs.current }, afterwards:', replacement: 'current: epoch }, afterwards:' }],
+    bounds: { ...CALM, start: 'orphaned', elections: 3, crashes: 2 },
+    patient: true,
+    breach: /^1\.1 is committed, and durable at 1 of 3$/,
   },
 ]
 

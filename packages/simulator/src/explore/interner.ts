@@ -1,5 +1,8 @@
 import { type Hash, hashText, Mixer, NO_HASH } from './hash.ts'
 
+/** Numbers are below: two of them make one key that is a safe integer. */
+export const UNIT: number = 2 ** 24
+
 /** Each distinct content once, under a number from 1; equal when its 64-bit hash is equal. 0 stands for nothing. */
 export class Interner<T> {
   readonly #ids = new Map<string, number>()
@@ -16,6 +19,7 @@ export class Interner<T> {
     const known = this.#ids.get(key)
     if (known !== undefined) return known
     const id = this.#values.length
+    if (id >= UNIT) throw new RangeError('more distinct things of one kind than an exploration can number')
     this.#values.push(make())
     this.#hashes.push(hash)
     this.#ids.set(key, id)
@@ -93,5 +97,3 @@ export class Queues extends Interner<readonly number[]> {
 }
 
 const NONE: readonly number[] = []
-/** More things of one kind than memory holds. */
-export const UNIT: number = 2 ** 22
