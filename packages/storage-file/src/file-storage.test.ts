@@ -159,7 +159,7 @@ test("somebody else's folder is refused, and nothing is put into it", async () =
   await writeFile(join(folder, 'letter.txt'), 'dear')
   await expect(make({ folder }).open(STORE_ID)).rejects.toMatchObject({ code: 'FOLDER_FOREIGN' })
   expect(await readdir(folder)).toEqual(['letter.txt'])
-  await expect(make({ folder: join(folder, 'letter.txt') }).open(STORE_ID)).rejects.toMatchObject({ code: 'DISK_FAILED' })
+  await expect(make({ folder: join(folder, 'letter.txt') }).open(STORE_ID)).rejects.toMatchObject({ code: 'INVALID_SETTINGS' })
 })
 
 test('folders are made, several levels of them', async () => {

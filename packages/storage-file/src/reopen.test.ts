@@ -31,10 +31,3 @@ test('a store whose first open failed is closed by close() after the second', as
   await other.open(ID)
   await other.close()
 })
-
-test('a folder that is a file is refused as a wrong setting', async () => {
-  const folder = await mkdtemp(join(tmpdir(), 'antiphon-reopen-'))
-  onTestFinished(() => rm(folder, { recursive: true, force: true }))
-  await writeFile(join(folder, 'file'), 'x')
-  await expect(fileStorage({ folder: join(folder, 'file') }).open(ID)).rejects.toMatchObject({ code: 'INVALID_SETTINGS' })
-})
