@@ -1,30 +1,17 @@
-import {
-  Core,
-  type CoreConfig,
-  type Effects,
-  type Input,
-  type Now,
-  type PeerId,
-  type Primary,
-  type Role,
-  type Run,
-  type StoredState,
-  type Write,
-} from '@antiphon/consensus-core'
+import { Core, type CoreConfig, type Effects, type Input, type Now, type PeerId, type Role, type StoredState, type Write } from '@antiphon/consensus-core'
 import { AntiphonError, type Cancel, type Clock, corrupt, type LogStore, type Millis, type Random, type Transport } from '@antiphon/ports'
 import { encodeGreeting, PROTOCOL_VERSIONS } from '@antiphon/wire'
 import { Applier } from './applier.ts'
-import { diverged, machineThrew, messageOf } from './errors.ts'
+import { diverged, messageOf } from './errors.ts'
 import type { Announcer } from './events.ts'
 import { Forwarding } from './forwarding.ts'
 import { Gate, type GateHost } from './gate.ts'
-import { Inbox } from './inbox.ts'
+import { Leadership } from './leadership.ts'
 import { Links } from './links.ts'
 import type { Meters } from './meters.ts'
 import { Notes } from './notes.ts'
 import { Proposals } from './proposals.ts'
 import { Reads } from './reads.ts'
-import { Reign } from './reign.ts'
 import { SendingTransfers } from './sending.ts'
 import type { Resolved } from './settings.ts'
 import { type Restored, restoreNewest, Slicer, Snapshots } from './snapshots.ts'
@@ -63,9 +50,7 @@ export class Shell {
   readonly #sending: SendingTransfers
   readonly #staging: StagingTransfers
   readonly #background = new Set<Promise<void>>()
-  /** Non-null while we lead and are established. */
-  #inbox: Inbox | null = null
-  #reign: Reign | null = null
+  readonly #leadership: Leadership
   /** Inputs that came up while another one was being carried out. */
   readonly #inputs: Input[] = []
   #stepping = false
@@ -126,6 +111,23 @@ export class Shell {
       trouble,
     })
     this.#notes = new Notes(resolved.machines, trouble)
+    this.#leadership = new Leadership({
+      resolved,
+      clock,
+      random,
+      forwarding: this.#forwarding,
+      links: this.links,
+      applier: this.applier,
+      meters: parts.meters,
+      primary: () => this.core.primary(this.#now()),
+      propose: (run) => {
+        this.#step({ kind: 'propose', run })
+        return this.isStopped || this.core.state.history.last === run.last
+      },
+      flushSoon: () => this.#scheduleFlush(),
+      trouble,
+      stop: (fault) => this.#stop(fault),
+    })
     this.gate = new Gate(this.#gateHost())
   }
 
@@ -152,7 +154,7 @@ export class Shell {
         return shell.isStopped
       },
       get inbox() {
-        return shell.#inbox
+        return shell.#leadership.inbox
       },
       connected: (peer, connection, storeId) => {
         this.links.up(peer, connection, storeId)
@@ -164,7 +166,7 @@ export class Shell {
       },
       received: (from, connection, message) => {
         this.#step({ kind: 'message', from, connection, message })
-        if (message.kind === 'PONG' && this.#reign !== null) this.#notes.hear(from, message.notes)
+        if (message.kind === 'PONG' && this.#leadership.isReigning) this.#notes.hear(from, message.notes)
       },
       scheduleFlush: () => this.#scheduleFlush(),
       giveUp: (peer, connection) => this.#giveUp(peer, connection),
@@ -191,7 +193,7 @@ export class Shell {
     }
     this.#closing = Promise.resolve().then(closeAll)
     this.#cancelTick?.()
-    this.#endReign()
+    this.#leadership.end()
     this.proposals.close(cause)
     this.reads.close(cause)
     this.applier.stop()
@@ -219,12 +221,8 @@ export class Shell {
     this.proposals.expire()
     this.reads.expire()
     this.#step({ kind: 'tick' })
-    const primary = this.#reign === null ? null : this.core.primary(this.#now())
-    if (primary !== null) {
-      this.#reign?.tick(primary)
-      this.#notes.hear(this.#self, this.#notes.gather())
-    }
-    if (this.reads.hasWaiting || this.#reign?.hasWaiting === true) this.#scheduleFlush()
+    if (this.#leadership.tick()) this.#notes.hear(this.#self, this.#notes.gather())
+    if (this.reads.hasWaiting || this.#leadership.hasWaiting) this.#scheduleFlush()
     this.#parts.meters?.queueBytes.set(this.proposals.slots.bytes)
     this.#endTurn()
     if (!this.isStopped) this.#scheduleTick()
@@ -322,8 +320,8 @@ export class Shell {
     this.#parts.announcer.role(role)
     this.#parts.meters?.active.set(role.active ? 1 : 0)
     this.#parts.meters?.epoch.set(role.epoch)
-    this.#endReign()
-    this.#inbox = role.role === 'leading' && role.active ? new Inbox(this.#parts.resolved.queueBytesMax) : null
+    this.#leadership.end()
+    if (role.role === 'leading' && role.active) this.#leadership.establish()
     if (!role.active) return
     this.#forwarding.onLeader()
     this.#scheduleFlush()
@@ -365,7 +363,7 @@ export class Shell {
     if (this.isStopped) return
     const number = this.reads.ask()
     if (number !== null) this.#step({ kind: 'read', number })
-    if (this.#reign !== null) this.#propose(this.#reign)
+    if (this.#leadership.isReigning) this.#leadership.propose()
     else this.#forward()
     this.links.postCommits()
     this.#endTurn()
@@ -374,67 +372,6 @@ export class Shell {
   #forward(): void {
     const leader = this.core.leader()
     if (leader !== null && leader.peer !== this.#self) this.#forwarding.flush(leader)
-  }
-
-  #propose(reign: Reign): void {
-    const { meters, clock, resolved } = this.#parts
-    const until = clock.monotonic() + resolved.sliceMs
-    while (this.#reign === reign) {
-      if (clock.monotonic() >= until) return this.#scheduleFlush()
-      const primary = this.core.primary(this.#now())
-      const run = primary === null ? null : this.#fill(reign, primary)
-      if (run === null) return
-      meters?.entriesProposed.add(run.entries)
-      meters?.batchEntries.observe(run.entries)
-      this.#step({ kind: 'propose', run })
-      if (this.core.state.history.last !== run.last && !this.isStopped) {
-        // Prepared and not proposed: the machines' speculation and the origins' numbers would be of a history that never was.
-        this.#stop(diverged('the core did not take a batch that was framed behind its own history', {}))
-      }
-    }
-  }
-
-  /** A machine that throws where it must not leaves a batch half prepared: the reign is void, and nothing of it is proposed. */
-  #fill(reign: Reign, primary: Primary): Run | null {
-    try {
-      return reign.fill(primary)
-    } catch (thrown) {
-      this.#stop(machineThrew('of this replica', 'prepare or unprepare', thrown))
-      return null
-    }
-  }
-
-  /** The primary's history is applied: from here on it computes changes (rule 20). */
-  #beginReign(inbox: Inbox): void {
-    const primary = this.core.primary(this.#now())
-    if (primary === null) return
-    const { resolved, random } = this.#parts
-    const host = {
-      machines: resolved.machines,
-      forwarding: this.#forwarding,
-      links: this.links,
-      random,
-      changeBytesMax: resolved.requestBytesMax,
-      originWindow: resolved.originWindow,
-      trouble: (error: AntiphonError) => this.#trouble(error, null),
-    }
-    try {
-      this.#reign = new Reign(host, inbox, primary, this.applier.table, !this.applier.declared)
-      this.#scheduleFlush()
-    } catch (thrown) {
-      this.#stop(machineThrew('of this replica', 'leading', thrown))
-    }
-  }
-
-  #endReign(): void {
-    const reign = this.#reign
-    this.#reign = null
-    this.#inbox = null
-    try {
-      reign?.end()
-    } catch (thrown) {
-      this.#stop(machineThrew('of this replica', 'abandon', thrown))
-    }
   }
 
   /** Behind every input: apply what is committed, answer who waits for it, arrange what comes next, and tell the listeners. */
@@ -454,11 +391,11 @@ export class Shell {
       if (!this.applier.isBlocked) this.reads.applied(this.applier.applied)
       const snapshot = this.#snapshots.takeIfDue()
       if (snapshot !== null) this.#run(snapshot)
-      if (this.#inbox !== null && this.#reign === null) this.#beginReign(this.#inbox)
+      this.#leadership.beginWhenApplied()
     }
     if (this.#progressed && !this.isStopped) {
       this.#progressed = false
-      if (this.proposals.slots.length > 0 || this.#reign?.hasWaiting === true) this.#scheduleFlush()
+      if (this.proposals.slots.length > 0 || this.#leadership.hasWaiting) this.#scheduleFlush()
       if (announcer.wantsProgress) announcer.progress({ committed: this.core.state.committed, applied: this.applier.applied })
     }
     if (this.links.hasCommits) this.#scheduleFlush()
