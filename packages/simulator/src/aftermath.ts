@@ -30,6 +30,11 @@ export class Aftermath {
   /** `done` is called when all is well, or when this ensemble cannot bear it. */
   begin(done: () => void): void {
     const leader = this.#world.leader()
+    // A slow flush of the time of trouble is still under way: who waits for it may give up yet.
+    if (this.#world.members.some((member) => (coreOf(member)?.state.underway.length ?? 0) > 0)) {
+      this.#world.timeline.after(POLL_MS, 0, () => this.begin(done))
+      return
+    }
     if (leader === null || this.#world.profile.counterMax < COUNTER_ROOM) return done()
     const others = this.#world.members.filter((member) => member !== leader)
     const hangs = this.#random.chance(0.3)

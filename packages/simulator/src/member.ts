@@ -82,8 +82,6 @@ export class SimMember implements Member {
         replica.on('trouble', (error) => {
           this.#world.count(`trouble ${error.code}`)
           trace.add(timeline.now, this.id, 29, 0, 0, () => `trouble ${error.code}: ${error.message}`)
-          // A store that has failed is of no use any more: whoever looks after the member starts it again.
-          if (error.code === 'DISK_FAILED') this.#failed(life, error, 'goes on with a store that has failed')
         })
       },
       (error: unknown) => this.#failed(life, error, 'refused to start'),
