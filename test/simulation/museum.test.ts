@@ -4,6 +4,8 @@ import { MutantTree, replaced } from './mutants.ts'
 
 /** Within so many seeds from the first one a bug must be found; a detector that needs more is broken. */
 const SEEDS = 1000
+/** The rest is `npm run museum`'s: these are found within seconds. */
+const HERE: readonly number[] = [1, 2, 4, 5, 7, 14, 17, 41]
 const PATIENCE_MS = 300_000
 
 let tree: MutantTree
@@ -15,7 +17,7 @@ beforeAll(async () => {
 afterAll(() => tree.dispose())
 
 describe('a bug that shipped elsewhere is found when it is put back', () => {
-  for (const mutant of MUSEUM) {
+  for (const mutant of MUSEUM.filter(({ bug }) => HERE.includes(bug))) {
     test(
       `${mutant.bug}: ${mutant.name}, rule ${mutant.rule}`,
       async () => {

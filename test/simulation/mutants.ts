@@ -20,6 +20,10 @@ export interface Mutant {
   readonly name: string
   /** Of the protocol: the rule that prevents it. */
   readonly rule: number
+  /** Why this very bug cannot exist here: the patches put back the nearest one that can. */
+  readonly explained?: string
+  /** Not found within the budget so far: looked for only when it is named. A hole in the simulator's faults or checks. */
+  readonly open?: true
   readonly patches: readonly Patch[]
 }
 
