@@ -73,5 +73,9 @@ it by itself. \`npm run museum\` does so and fails if one survives, if a patch d
 | bug | [rule](protocol.md) | what was put back | found with seed | check that broke |
 |---:|---:|---|---:|---|
 ${lines.join('\n')}
+
+Open, for the simulator has not found them: ${MUSEUM.filter(({ open }) => open === true)
+    .map(({ bug, name }) => `${bug} (${name})`)
+    .join('; ')}.
 `
 }
