@@ -337,7 +337,6 @@ export const CORE_MUTANTS: readonly Mutant[] = [
     bug: 57,
     rule: 13,
     name: 'an observer that reached a deposed leader truncates or stops',
-    open: true,
     patches: [
       { file: `${CORE}/follower/discovery.ts`, text: '    if (epoch < epochs.current) {\n', replacement: '    if (epoch < 0) {\n' },
       // A deposed leader holds on for longer, so that it is reached at all; that alone does no harm.
