@@ -1,40 +1,70 @@
 /** Writes what was posted and flushes it: whatever has come while a flush was under way goes with the next, in one write. */
-import { closeSync, fdatasyncSync, fsyncSync, openSync, writeSync, writevSync } from 'node:fs'
+import { closeSync, fdatasyncSync, openSync, unlinkSync, writeSync, writevSync } from 'node:fs'
 import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads'
 
 const { file, segmentBytes } = workerData as { file: string; segmentBytes: number }
 const port: MessagePort = parentPort!
-const fd = openSync(file, 'wx+')
-const zeros = new Uint8Array(1 << 20)
-for (let at = 0; at < segmentBytes; at += zeros.length) writeSync(fd, zeros, 0, Math.min(zeros.length, segmentBytes - at), at)
-fsyncSync(fd)
+const STEP_BYTES = 512 * 1024
+const AHEAD_BYTES = 16 * 1024 * 1024
+const zeros = new Uint8Array(STEP_BYTES)
 
+/** A log goes on: behind a full segment comes a new one, zero-filled some way ahead of what is written, in flushed steps. Segments before the last are not needed. */
+let number = 0
+let fd = openSegment()
 let at = 0
+let filled = 0
 let durable = 0
-port.on('message', (first: ArrayBuffer | null) => {
-  const pieces: Uint8Array[] = []
-  let bytes = 0
-  let ending = false
-  for (let message: ArrayBuffer | null | undefined = first; message !== undefined; message = receiveMessageOnPort(port)?.message) {
-    if (message === null) {
-      ending = true
-      break
-    }
-    pieces.push(new Uint8Array(message))
-    bytes += message.byteLength
-  }
-  if (bytes > 0) {
-    // The one segment is written around: a recycled segment is zero-filled as a new one is.
-    if (at + bytes > segmentBytes) at = 0
-    if (writevSync(fd, pieces, at) !== bytes) throw new Error('the log took a part of a batch')
-    fdatasyncSync(fd)
-    at += bytes
-    durable += bytes
-    port.postMessage(durable)
-  }
-  if (ending) {
+while (filled < AHEAD_BYTES) fill()
+
+function openSegment(): number {
+  const opened = openSync(`${file}-${number}`, 'wx+')
+  if (number > 1) unlinkSync(`${file}-${number - 2}`)
+  number++
+  return opened
+}
+
+function fill(): void {
+  writeSync(fd, zeros, 0, STEP_BYTES, filled)
+  fdatasyncSync(fd)
+  filled += STEP_BYTES
+}
+
+function write(pieces: readonly Uint8Array[], bytes: number): void {
+  if (at + bytes > segmentBytes) {
     closeSync(fd)
-    port.close()
+    fd = openSegment()
+    at = 0
+    filled = 0
   }
+  if (writevSync(fd, pieces, at) !== bytes) throw new Error('the log took a part of a batch')
+  fdatasyncSync(fd)
+  at += bytes
+  filled = Math.max(filled, Math.ceil(at / STEP_BYTES) * STEP_BYTES)
+  durable += bytes
+  port.postMessage(durable)
+}
+
+port.on('message', (first: ArrayBuffer | null) => {
+  let waiting: ArrayBuffer | null | undefined = first
+  do {
+    const pieces: Uint8Array[] = []
+    let bytes = 0
+    for (; waiting !== undefined && waiting !== null; waiting = receiveMessageOnPort(port)?.message) {
+      pieces.push(new Uint8Array(waiting))
+      bytes += waiting.byteLength
+    }
+    if (bytes > 0) write(pieces, bytes)
+    if (waiting === null) {
+      closeSync(fd)
+      port.close()
+      return
+    }
+    waiting = receiveMessageOnPort(port)?.message
+    // Nothing waits: a step ahead, if a whole one is due.
+    if (waiting === undefined && filled + STEP_BYTES <= Math.min(segmentBytes, at + AHEAD_BYTES)) {
+      fill()
+      waiting = receiveMessageOnPort(port)?.message
+    }
+  } while (waiting !== undefined)
 })
 port.postMessage(0)
