@@ -23,7 +23,7 @@ export function parseOptions(args: readonly string[], suites: readonly string[])
   const { values, positionals } = parseArgs({
     args: [...args],
     allowPositionals: true,
-    options: { json: { type: 'boolean', default: false }, seconds: { type: 'string', default: '1.5' }, rounds: { type: 'string', default: '3' } },
+    options: { json: { type: 'boolean', default: false }, seconds: { type: 'string', default: '1.5' }, rounds: { type: 'string', default: '5' } },
   })
   const [suite, ...more] = positionals
   if (suite === undefined || more.length > 0 || !suites.includes(suite)) throw new Error(`Name one suite: ${suites.join(', ')}.`)
