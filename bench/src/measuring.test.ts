@@ -73,7 +73,7 @@ describe('the command line', () => {
   const suites = ['core', 'ensemble']
 
   test('names one suite, and may ask for JSON, seconds and rounds', () => {
-    expect(parseOptions(['core'], suites)).toEqual({ suite: 'core', json: false, measureMs: 1500, warmUpMs: 500, rounds: 3 })
+    expect(parseOptions(['core'], suites)).toEqual({ suite: 'core', json: false, measureMs: 1500, warmUpMs: 500, rounds: 5 })
     expect(parseOptions(['ensemble', '--json', '--seconds', '0.2', '--rounds', '1'], suites)).toEqual({
       suite: 'ensemble',
       json: true,
