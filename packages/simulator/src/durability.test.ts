@@ -107,6 +107,17 @@ test('a wiped store counts no more: what it held must be elsewhere', () => {
   expect(() => durability.committed(second.last, 'somebody commits')).toThrow('which no quorum holds durably')
 })
 
+test('an acknowledgement that was true when it left may commit after the disk behind it was wiped', () => {
+  const durability = new Durability(CONFIGURATION, COUNTER_MAX)
+  const founding = { ensembleId: 'e', configuration: CONFIGURATION }
+  for (const id of [ONE, TWO, THREE]) {
+    durability.record(id).told(write(1, { founding, append: id === THREE ? [] : [first] }))
+    durability.record(id).becameDurable(1)
+  }
+  durability.wiped(ONE)
+  durability.committed(first.last, 'somebody commits')
+})
+
 test('no epoch is longer than its counter', () => {
   const durability = new Durability(CONFIGURATION, 3)
   durability.sawRun(ONE, first)

@@ -108,6 +108,8 @@ export class Durability {
   #committed: Zxid = ZERO
   /** A wiped store counts no more under its member's name (rule 9). */
   readonly #wiped = new Set<PeerId>()
+  /** What a wiped store held when it went: its acknowledgements were true, and some may still be under way. */
+  readonly #former = new Map<PeerId, StoreRecord>()
 
   /** `counterMax`: the highest counter that an epoch has room for. */
   constructor(configuration: Configuration, counterMax: number) {
@@ -133,6 +135,8 @@ export class Durability {
   /** Its disk is empty now. */
   wiped(member: PeerId): void {
     this.#wiped.add(member)
+    const record = this.#records.get(member)
+    if (record !== undefined) this.#former.set(member, record)
     this.#records.set(member, new StoreRecord())
   }
 
@@ -167,7 +171,7 @@ export class Durability {
   }
 
   #quorumHolds(zxid: Zxid): boolean {
-    return isQuorum(this.#configuration, ({ id }) => !this.#wiped.has(id) && this.#records.get(id)?.holds(zxid) === true)
+    return isQuorum(this.#configuration, ({ id }) => (this.#wiped.has(id) ? this.#former : this.#records).get(id)?.holds(zxid) === true)
   }
 
   /** Could a leader be elected without it? */
