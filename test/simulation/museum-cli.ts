@@ -1,7 +1,8 @@
-/** `npm run museum [-- --json] [--bugs 1,2] [--seeds N] [--page FILE]`: puts each bug back, one at a time, and lets the simulator find it. A survivor means that the simulator is blind, and fails. */
+/** `npm run museum [-- --json] [--bugs 1,12a] [--rules] [--seeds N] [--page FILE]`: puts each bug back, one at a time, and lets the simulator find it. A survivor means that the simulator is blind, and fails. */
 import { writeFile } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
-import { MUSEUM } from './museum.ts'
+import { ALL_MUTANTS, MUSEUM } from './museum.ts'
+import { RULE_MUTANTS } from './museum-rules.ts'
 import { type Finding, type Mutant, MutantTree } from './mutants.ts'
 
 interface Row {
@@ -11,11 +12,18 @@ interface Row {
 }
 
 const { values } = parseArgs({
-  options: { json: { type: 'boolean', default: false }, bugs: { type: 'string' }, page: { type: 'string' }, seeds: { type: 'string', default: '6000' } },
+  options: {
+    json: { type: 'boolean', default: false },
+    bugs: { type: 'string' },
+    rules: { type: 'boolean', default: false },
+    page: { type: 'string' },
+    seeds: { type: 'string', default: '6000' },
+  },
 })
 const seeds = Number(values.seeds)
-const wanted = values.bugs === undefined ? MUSEUM.filter(({ open }) => open !== true).map(({ bug }) => bug) : values.bugs.split(',').map(Number)
-const unknown = wanted.filter((bug) => !MUSEUM.some((mutant) => mutant.bug === bug))
+const all = values.rules ? RULE_MUTANTS : ALL_MUTANTS
+const wanted = values.bugs === undefined ? all.filter(({ open }) => open !== true).map(({ bug }) => String(bug)) : values.bugs.split(',')
+const unknown = wanted.filter((bug) => !all.some((mutant) => String(mutant.bug) === bug))
 if (!Number.isSafeInteger(seeds) || seeds < 1) throw new Error(`--seeds takes a positive integer, not "${values.seeds}"`)
 if (unknown.length > 0) throw new Error(`the museum has no row ${unknown.join(', ')}`)
 
@@ -24,7 +32,7 @@ const tree = await MutantTree.build()
 const rows: Row[] = []
 const sound: number[] = []
 try {
-  for (const mutant of MUSEUM.filter(({ bug }) => wanted.includes(bug))) {
+  for (const mutant of all.filter(({ bug }) => wanted.includes(String(bug)))) {
     const began = performance.now()
     const finding = await tree.simulate(mutant, seeds, ['--violations', '1'])
     const row = { mutant, finding, seconds: (performance.now() - began) / 1000 }

@@ -14,8 +14,8 @@ export interface Patch {
 }
 
 export interface Mutant {
-  /** Its row in the museum. */
-  readonly bug: number
+  /** Its row in the museum; for the proof of a rule the rule's number and a letter, as in `12a`. */
+  readonly bug: number | string
   /** What goes wrong. */
   readonly name: string
   /** Of the protocol: the rule that prevents it. */
