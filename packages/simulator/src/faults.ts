@@ -1,26 +1,49 @@
 import type { PeerId } from '@antiphon/ports'
 import type { FaultKind, FaultPlan } from './profile.ts'
-import type { SeededRandom } from './random.ts'
+import { SeededRandom } from './random.ts'
 import type { Member, World } from './world.ts'
 
-/** Makes trouble by plan until it is told to stop; then it leaves nothing behind. */
+/** One fault as it came about. It stands for itself: with the others of its run left out it does the same, to whatever state it meets. */
+export interface FaultEvent {
+  /** Virtual milliseconds since the run began, in whole microseconds. */
+  readonly at: number
+  readonly kind: FaultKind
+  readonly lastsMs: number
+  /** Null: it meets nobody in particular. */
+  readonly victim: PeerId | null
+  /** The seed of all else that it decides. */
+  readonly draw: number
+}
+
+/** Makes trouble by plan, or as it is told, until it is told to stop; then it leaves nothing behind. */
 export class Faults {
   readonly #world: World
   readonly #random: SeededRandom
-  #over = false
+  readonly #script: readonly FaultEvent[] | null
+  readonly #made: FaultEvent[] = []
+  over = false
 
-  constructor(world: World, random: SeededRandom) {
+  /** `script`: these faults instead of those of the profile's plans. */
+  constructor(world: World, random: SeededRandom, script: readonly FaultEvent[] | null) {
     this.#world = world
     this.#random = random
+    this.#script = script
+  }
+
+  /** All faults so far, in their order. */
+  get made(): readonly FaultEvent[] {
+    return this.#made
   }
 
   start(): void {
-    for (const plan of this.#world.profile.faults) this.#later(plan)
+    const { profile, timeline } = this.#world
+    if (this.#script === null) for (const plan of profile.faults) this.#later(plan)
+    else for (const event of this.#script) timeline.at(event.at, 0, () => this.#make(event))
   }
 
   /** All that is broken is whole again. */
   stop(): void {
-    this.#over = true
+    this.over = true
     const { members, network, trace, timeline } = this.#world
     trace.add(timeline.now, 0, 40, 0, 0, () => 'the faults end')
     network.heal()
@@ -31,14 +54,49 @@ export class Faults {
   }
 
   #later(plan: FaultPlan): void {
-    this.#world.timeline.after(-Math.log(1 - this.#random.unit()) * plan.everyMs, 0, () => {
-      if (this.#over) return
-      this.#make(plan.kind, this.#random.span(20, plan.lastsMs))
+    const { timeline } = this.#world
+    const at = Math.round((timeline.now - Math.log(1 - this.#random.unit()) * plan.everyMs) * 1000) / 1000
+    timeline.at(at, 0, () => {
+      if (this.over) return
+      this.#make({ at, kind: plan.kind, lastsMs: this.#random.span(20, plan.lastsMs), victim: null, draw: this.#random.uint32() })
       this.#later(plan)
     })
   }
 
-  #make(kind: FaultKind, lastsMs: number): void {
+  #make(event: FaultEvent): void {
+    if (this.over || (event.victim ?? 0) > this.#world.members.length) return
+    const fault = new Fault(this, this.#world, event)
+    try {
+      fault.make()
+    } finally {
+      this.#made.push({ ...event, victim: fault.met })
+    }
+  }
+}
+
+/** One of them. */
+class Fault {
+  readonly #faults: Faults
+  readonly #world: World
+  readonly #event: FaultEvent
+  readonly #random: SeededRandom
+  /** Whom it was made for, or has chosen. */
+  met: PeerId | null
+
+  constructor(faults: Faults, world: World, event: FaultEvent) {
+    this.#faults = faults
+    this.#world = world
+    this.#event = event
+    this.#random = new SeededRandom(event.draw, 7)
+    this.met = event.victim
+  }
+
+  get #over(): boolean {
+    return this.#faults.over
+  }
+
+  make(): void {
+    const { kind, lastsMs } = this.#event
     const { members, network, timeline, trace } = this.#world
     this.#world.count(`fault ${kind}`)
     trace.add(timeline.now, 0, 41, Math.floor(lastsMs), 0, () => `FAULT ${kind} for ${lastsMs.toFixed(0)} ms`)
@@ -92,10 +150,15 @@ export class Faults {
     }
   }
 
-  /** The leader more often than its share. */
+  /** The leader more often than its share. Chosen by random numbers of its own, so that nothing else changes when it is told. */
   #victim(): Member {
-    const leader = this.#random.chance(0.4) ? this.#world.leader() : null
-    return leader ?? this.#random.pick(this.#world.members)
+    const { members } = this.#world
+    if (this.met === null) {
+      const random = new SeededRandom(this.#event.draw, 8)
+      const leader = random.chance(0.4) ? this.#world.leader() : null
+      this.met = (leader ?? random.pick(members)).id
+    }
+    return members[this.met - 1]!
   }
 
   #crash(member: Member, downMs: number): void {

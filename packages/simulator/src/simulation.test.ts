@@ -17,3 +17,19 @@ test('seeds differ', async () => {
   for (const seed of [1, 2, 3]) hashes.add((await runSeed({ seed, profile: 'small' })).hash)
   expect(hashes.size).toBe(3)
 })
+
+test('the faults of a run, told one by one, make the same run again', async () => {
+  let faults = 0
+  for (let seed = 1; seed <= 6; seed++) {
+    const [drawn, told]: string[][] = [[], []]
+    const first = await runSeed({ seed, say: (line) => drawn!.push(line) })
+    const profile = { ...first.profile, faults: [] }
+    const again = await runSeed({ seed, script: { profile, faults: first.faults }, say: (line) => told!.push(line) })
+    // Behind the line that tells the profile.
+    expect(told!.slice(1), `seed ${seed}`).toEqual(drawn!.slice(1))
+    expect(again.faults).toEqual(first.faults)
+    faults += first.faults.length
+    if (first.faults.length > 0) expect((await runSeed({ seed, script: { profile, faults: first.faults.slice(1) } })).hash).not.toBe(again.hash)
+  }
+  expect(faults).toBeGreaterThan(10)
+})

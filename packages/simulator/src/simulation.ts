@@ -6,7 +6,7 @@ import { Clients } from './clients.ts'
 import { watchCores } from './cores.ts'
 import { SimDisk } from './disk.ts'
 import { Durability } from './durability.ts'
-import { Faults } from './faults.ts'
+import { type FaultEvent, Faults } from './faults.ts'
 import { History } from './history.ts'
 import { Ledger } from './ledger.ts'
 import { SimMember } from './member.ts'
@@ -22,12 +22,22 @@ export interface RunOptions {
   readonly seed: number
   /** `swarm` unless told. */
   readonly profile?: ProfileName
+  /** In place of what the seed would draw: then it decides nothing but what is left to chance in these. */
+  readonly script?: RunScript
   /** Given every line of the trace as it happens. */
   readonly say?: (line: string) => void
 }
 
+export interface RunScript {
+  readonly profile: Profile
+  readonly faults: readonly FaultEvent[]
+}
+
 export interface RunResult {
   readonly seed: number
+  readonly profile: Profile
+  /** Those that were made, as a script may repeat them. */
+  readonly faults: readonly FaultEvent[]
   /** Null: every promise held. */
   readonly violation: Violation | null
   /** Happenings taken from the timeline. */
@@ -105,10 +115,11 @@ class Simulation implements World {
   #ended = false
   #proven = false
 
-  constructor({ seed, profile = 'swarm', say }: RunOptions) {
+  constructor({ seed, profile = 'swarm', script, say }: RunOptions) {
     this.seed = seed
     this.random = new SeededRandom(seed, 1)
-    this.profile = drawProfile(profile, this.random.fork(2))
+    const drawn = this.random.fork(2)
+    this.profile = script?.profile ?? drawProfile(profile, drawn)
     this.configuration = seats(this.profile)
     this.trace = new Trace(say ?? null)
     this.network = new SimNetwork(this.timeline, this.random.fork(3), this.trace, { ...this.profile.network }, describeFrame)
@@ -118,7 +129,7 @@ class Simulation implements World {
     this.members = this.configuration.members.map(
       ({ id }) => new SimMember(this, id, new SimDisk(this.timeline, this.random.fork(100 + id), { ...this.profile.disk })),
     )
-    this.#faults = new Faults(this, this.random.fork(4))
+    this.#faults = new Faults(this, this.random.fork(4), script?.faults ?? null)
     this.#clients = new Clients(this, this.random.fork(5))
   }
 
@@ -141,6 +152,8 @@ class Simulation implements World {
     }
     return {
       seed: this.seed,
+      profile: this.profile,
+      faults: this.#faults.made,
       violation: this.#violation,
       steps: this.#steps,
       commits: this.ledger.length,
