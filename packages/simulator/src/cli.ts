@@ -1,7 +1,11 @@
+import { writeFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { isMainThread, parentPort, Worker } from 'node:worker_threads'
+import { readScript, SHRINK_MS, shrinkSeed, tellShrunk } from './cli/scripts.ts'
 import type { ProfileName } from './profile.ts'
-import { type RunOptions, type RunResult, retrace, runSeed } from './simulation.ts'
+import { formatScript } from './shrink/script.ts'
+import type { Shrunk } from './shrink/shrink.ts'
+import { type RunOptions, type RunResult, type RunScript, retrace, runSeed } from './simulation.ts'
 import { hashText } from './trace.ts'
 
 const USAGE = `Runs whole ensembles under faults on virtual time, one run for each seed.
@@ -11,6 +15,10 @@ const USAGE = `Runs whole ensembles under faults on virtual time, one run for ea
       --profile NAME   small: three voters, 200 requests; swarm: the seed draws the ensemble too (default)
       --violations N   stop behind so many failing seeds (default 10)
       --workers N      worker threads; 0: none (default: one for each core)
+      --shrink         cut failing seeds short and print what is left as a script
+      --runs N         runs for each of them (default 400), within a minute
+      --write FILE     and write the shortest there
+      --script FILE    run a script instead: from its own seed on, one seed unless told
       --trace          print every line of the first seed's trace, and stop behind it
       --json           end with one line of JSON
 `
@@ -28,6 +36,16 @@ interface Arguments {
   readonly violationsMax: number
   readonly trace: boolean
   readonly json: boolean
+  readonly shrink: boolean
+  readonly runs: number
+  readonly write: string | null
+  readonly script: RunScript | null
+}
+
+/** What is asked of a worker: one seed, and so many runs to shrink it when it fails. */
+interface Task {
+  readonly options: RunOptions
+  readonly shrinkRuns: number
 }
 
 /** What a worker tells of one seed. */
@@ -42,24 +60,53 @@ interface Report {
   readonly paths: readonly (readonly [string, number])[]
   /** Only of a failing seed. */
   readonly lines: readonly string[]
+  readonly shrunk: Shrunk | null
 }
 
 function parse(args: readonly string[]): Arguments | string {
-  const read = { seeds: 100, first: 1, profile: 'swarm' as ProfileName, workers: availableParallelism(), violationsMax: 10, trace: false, json: false }
+  const read = {
+    seeds: 0,
+    first: 0,
+    profile: 'swarm' as ProfileName,
+    workers: availableParallelism(),
+    violationsMax: 10,
+    trace: false,
+    json: false,
+    shrink: false,
+    runs: 400,
+    write: null as string | null,
+    script: null as RunScript | null,
+  }
+  let script: { readonly file: string; readonly seed: number } | null = null
   for (let i = 0; i < args.length; i++) {
     const [name, inline] = args[i]!.split('=', 2) as [string, string | undefined]
     if (name === '--trace') read.trace = true
     else if (name === '--json') read.json = true
-    else if (name === '--profile') {
+    else if (name === '--shrink') read.shrink = true
+    else if (name === '--write' || name === '--script') {
+      const file = inline ?? args[++i]
+      if (file === undefined) return `${name} takes a file`
+      if (name === '--write') read.write = file
+      else {
+        try {
+          const told = readScript(file)
+          script = { file, seed: told.seed }
+          read.script = told
+        } catch (error) {
+          return `${file}: ${(error as Error).message}`
+        }
+      }
+    } else if (name === '--profile') {
       const profile = inline ?? args[++i]
       if (profile !== 'small' && profile !== 'swarm') return `--profile is small or swarm, not ${profile}`
       read.profile = profile
     } else {
-      const field = { '--seeds': 'seeds', '--seed': 'first', '--workers': 'workers', '--violations': 'violationsMax' }[name] as
+      const field = { '--seeds': 'seeds', '--seed': 'first', '--workers': 'workers', '--violations': 'violationsMax', '--runs': 'runs' }[name] as
         | 'seeds'
         | 'first'
         | 'workers'
         | 'violationsMax'
+        | 'runs'
         | undefined
       if (field === undefined) return `${name} is unknown`
       const text = inline ?? args[++i] ?? ''
@@ -68,12 +115,14 @@ function parse(args: readonly string[]): Arguments | string {
       read[field] = value
     }
   }
-  return read
+  if (read.write !== null && !read.shrink) return '--write needs --shrink'
+  return { ...read, first: read.first || (script?.seed ?? 1), seeds: read.seeds || (script === null ? 100 : 1) }
 }
 
-async function runOne(options: RunOptions): Promise<Report> {
+async function runOne({ options, shrinkRuns }: Task): Promise<Report> {
   const result = await runSeed(options)
   const failed = result.violation === null ? null : await again(options, result)
+  const shrunk = failed === null || failed.violation?.invariant === 'determinism' || shrinkRuns === 0 ? null : await shrinkSeed(result, shrinkRuns)
   return {
     seed: result.seed,
     violation: failed?.violation ?? null,
@@ -84,6 +133,7 @@ async function runOne(options: RunOptions): Promise<Report> {
     hash: result.hash,
     paths: [...result.paths],
     lines: failed?.lines ?? [],
+    shrunk,
   }
 }
 
@@ -100,8 +150,8 @@ async function again(options: RunOptions, first: RunResult): Promise<Pick<Report
 
 async function work(): Promise<void> {
   const port = parentPort!
-  port.on('message', (options: RunOptions) => {
-    runOne(options).then(
+  port.on('message', (task: Task) => {
+    runOne(task).then(
       (report) => port.postMessage(report),
       (error: unknown) => {
         throw error
@@ -111,7 +161,8 @@ async function work(): Promise<void> {
 }
 
 /** Deals seeds out one by one; resolves when all are back or too many have failed. */
-function deal({ seeds, first, profile, workers, violationsMax }: Arguments, take: (report: Report) => void): Promise<void> {
+function deal(args: Arguments, take: (report: Report) => void): Promise<void> {
+  const { seeds, first, workers, violationsMax } = args
   return new Promise((resolve) => {
     let next = first
     let violations = 0
@@ -132,13 +183,13 @@ function deal({ seeds, first, profile, workers, violationsMax }: Arguments, take
         if (hang !== null) clearTimeout(hang)
         if (next >= first + seeds || violations >= violationsMax) return end()
         seed = next++
-        hang = setTimeout(() => fail('liveness', `the run hangs: no end after ${HANG_MS / 1000} s`), HANG_MS)
-        worker.postMessage({ seed, profile } satisfies RunOptions)
+        hang = setTimeout(() => fail('liveness', `the run hangs: no end after ${HANG_MS / 1000} s`), HANG_MS + (args.shrink ? SHRINK_MS : 0))
+        worker.postMessage(taskOf(args, seed))
       }
       // What a promise that nobody waits for rejects with ends the worker: its seed has failed, a new worker takes the next one.
       const fail = (invariant: string, message: string): void => {
         violations++
-        take({ seed, violation: { invariant, message }, steps: 0, commits: 0, elections: 0, undecided: 0, hash: '', paths: [], lines: [] })
+        take({ seed, violation: { invariant, message }, steps: 0, commits: 0, elections: 0, undecided: 0, hash: '', paths: [], lines: [], shrunk: null })
         if (next < first + seeds && violations < violationsMax) start()
         end()
       }
@@ -154,12 +205,17 @@ function deal({ seeds, first, profile, workers, violationsMax }: Arguments, take
   })
 }
 
+function taskOf({ profile, script, shrink, runs }: Arguments, seed: number): Task {
+  return { options: { seed, profile, ...(script === null ? {} : { script }) }, shrinkRuns: shrink ? runs : 0 }
+}
+
 async function main(args: Arguments): Promise<boolean> {
   const began = performance.now()
   const total = { seeds: 0, steps: 0, commits: 0, elections: 0, violations: 0, seconds: 0, hash: '' }
   const hashes = new Map<number, string>()
   const paths = new Map<string, number>()
   let undecided = 0
+  const failures: Report[] = []
   const take = (report: Report): void => {
     total.seeds++
     hashes.set(report.seed, report.hash)
@@ -173,11 +229,16 @@ async function main(args: Arguments): Promise<boolean> {
     for (const line of report.lines) console.log(line)
     console.log(`seed ${report.seed}: VIOLATION of ${report.violation.invariant}: ${report.violation.message}`)
     console.log(`again: npm run sim -- --seeds 1 --seed ${report.seed} --profile ${args.profile} --trace`)
+    const { shrunk } = report
+    if (shrunk !== null) console.log(`${tellShrunk(shrunk)}\n\n${formatScript(shrunk.script)}`)
+    else if (args.shrink) console.log('it could not be cut short')
+    failures.push(report)
   }
-  if (args.trace) take(await runOne({ seed: args.first, profile: args.profile, say: console.log }))
-  else if (args.workers === 0) {
-    for (let seed = args.first; seed < args.first + args.seeds && total.violations < args.violationsMax; seed++)
-      take(await runOne({ seed, profile: args.profile }))
+  if (args.trace) {
+    const { options } = taskOf(args, args.first)
+    take(await runOne({ options: { ...options, say: console.log }, shrinkRuns: 0 }))
+  } else if (args.workers === 0) {
+    for (let seed = args.first; seed < args.first + args.seeds && total.violations < args.violationsMax; seed++) take(await runOne(taskOf(args, seed)))
   } else await deal(args, take)
   total.seconds = Math.round(performance.now() - began) / 1000
   // Whoever ran which seed: one hash over all of them, in their order.
@@ -195,8 +256,20 @@ async function main(args: Arguments): Promise<boolean> {
   console.log(
     `${total.seeds} of ${asked} seeds, ${total.steps} steps, ${total.commits} commits, ${total.elections} elections, ${total.violations} violations in ${total.seconds} s`,
   )
-  if (args.json) console.log(JSON.stringify(total))
+  // Every seed below one that failed was run, whoever was faster: the first is the same every time.
+  failures.sort((a, b) => a.seed - b.seed)
+  const shortest = failures.flatMap(({ shrunk }) => shrunk ?? []).sort((a, b) => a.steps - b.steps)[0]
+  if (shortest !== undefined && args.write !== null) writeFileSync(args.write, formatScript(shortest.script))
+  if (args.json) console.log(JSON.stringify({ ...total, failures: failures.map(tellFailure) }))
   return total.violations === 0 && total.seeds >= asked
+}
+
+function tellFailure({ seed, violation, shrunk }: Report): object {
+  if (shrunk === null) return { seed, invariant: violation!.invariant, shrunk: null }
+  const { script, steps, runs, complete } = shrunk
+  const members = script.profile.voters.length + script.profile.observers
+  const length = { steps, faults: script.faults.length, members, runs, complete }
+  return { seed, invariant: violation!.invariant, shrunk: { ...length, script: formatScript(script) } }
 }
 
 if (isMainThread) {

@@ -80,7 +80,7 @@ export interface Profile {
 
 export type ProfileName = 'small' | 'swarm'
 
-const FAULTS: readonly FaultKind[] = [
+export const FAULTS: readonly FaultKind[] = [
   'crash',
   'crash-in-write',
   'crash-many',

@@ -24,6 +24,8 @@ export interface RunOptions {
   readonly profile?: ProfileName
   /** In place of what the seed would draw: then it decides nothing but what is left to chance in these. */
   readonly script?: RunScript
+  /** The run is broken off behind so many steps, and not judged at its end. */
+  readonly stepsMax?: number
   /** Given every line of the trace as it happens. */
   readonly say?: (line: string) => void
 }
@@ -108,6 +110,7 @@ class Simulation implements World {
   #ensembleId: EnsembleId | null = null
   #ownRequests = 0
   #steps = 0
+  readonly #stepsMax: number
   #elections = 0
   #undecided = 0
   #phase: 'trouble' | 'healing' | 'proving' | 'over' = 'trouble'
@@ -115,8 +118,9 @@ class Simulation implements World {
   #ended = false
   #proven = false
 
-  constructor({ seed, profile = 'swarm', script, say }: RunOptions) {
+  constructor({ seed, profile = 'swarm', script, stepsMax = Number.POSITIVE_INFINITY, say }: RunOptions) {
     this.seed = seed
+    this.#stepsMax = stepsMax
     this.random = new SeededRandom(seed, 1)
     const drawn = this.random.fork(2)
     this.profile = script?.profile ?? drawProfile(profile, drawn)
@@ -142,7 +146,7 @@ class Simulation implements World {
       this.timeline.after(this.random.span(0, 3000), 0, () => this.#faults.start())
       this.timeline.after(POLL_MS, 0, () => this.#poll())
       await drive(() => this.#step())
-      if (this.#violation === null) this.#undecided = this.history.judge(this.ledger).undecided
+      if (this.#violation === null && this.#phase === 'over') this.#undecided = this.history.judge(this.ledger).undecided
     } catch (error) {
       this.report(error instanceof Violation ? error : new Violation('crash', String((error as Error).stack)))
     } finally {
@@ -234,7 +238,7 @@ class Simulation implements World {
 
   /** Takes the next happening. Everything that it causes without waiting, promises included, belongs to the member on whose event loop it runs. */
   #step(): boolean {
-    if (this.#violation !== null || this.#phase === 'over') return false
+    if (this.#violation !== null || this.#phase === 'over' || this.#steps >= this.#stepsMax) return false
     const happening = this.#backlog.shift() ?? this.timeline.take()
     if (happening === null) throw new Violation('liveness', 'nothing is left that could happen')
     if (++this.#steps > STEPS_MAX) throw new Violation('liveness', `${STEPS_MAX} steps led nowhere`)

@@ -1,0 +1,2 @@
+export { formatScript, parseScript, type Script } from './script.ts'
+export { type ShrinkBounds, type Shrunk, shrink } from './shrink.ts'
