@@ -199,7 +199,7 @@ export const CORE_MUTANTS: readonly Mutant[] = [
     bug: 21,
     rule: 23,
     name: 'reads are served by a leader that was deposed while it was paused (etcd#20418)',
-    patches: [{ file: `${CORE}/reads.ts`, text: '  if (!step.isQuorum(confirmed)) return\n', replacement: '  step.isQuorum(confirmed)\n' }],
+    patches: [{ file: `${CORE}/reads.ts`, text: '  return step.isQuorum(echoed)\n', replacement: '  step.isQuorum(echoed)\n  return true\n' }],
   },
   {
     bug: 31,
@@ -278,7 +278,7 @@ export const CORE_MUTANTS: readonly Mutant[] = [
     bug: 42,
     rule: 23,
     name: 'an acknowledgement that was sent before a read arrived confirms it',
-    patches: [{ file: `${CORE}/reads.ts`, text: '?.round ?? 0) >= reads.round)', replacement: '?.round ?? 0) >= reads.round - 1)' }],
+    patches: [{ file: `${CORE}/reads.ts`, text: '?.round ?? 0) >= round.number)', replacement: '?.round ?? 0) >= round.number - 1)' }],
   },
   {
     bug: 48,

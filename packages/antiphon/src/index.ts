@@ -38,7 +38,15 @@ export {
   type Transport,
   type Zxid,
 } from '@antiphon/ports'
-export { type Machines, type MemberSettings, Replica, type ReplicaEvents, type ReplicaSettings, type ReplicaStatus } from '@antiphon/replica'
+export {
+  type Machines,
+  type MemberSettings,
+  type ReadLeaseSettings,
+  Replica,
+  type ReplicaEvents,
+  type ReplicaSettings,
+  type ReplicaStatus,
+} from '@antiphon/replica'
 export { type FileStorageOptions, fileStorage } from '@antiphon/storage-file'
 export { type TcpTransportOptions, tcpTransport } from '@antiphon/transport-tcp'
 export { type StartSettings, start } from './start.ts'

@@ -28,13 +28,19 @@ export interface CoreConfig {
   readonly recentBytes: number
   /** The counter at which the reign ends as planned (rule 12); COUNTER_MAX but in tests. */
   readonly counterMax: number
+  /** Agreed. How long one echo of a voter lets the leader read without asking (rule 23); 0: never. */
+  readonly leaseMs: number
+  /** Agreed. By how many thousandths the rate of a member's monotonic clock may differ from true time. */
+  readonly leaseDriftPerMille: number
+  /** How far a leader's wall clock may be ahead of the median of its voters' before entries carry the median (rule 24). */
+  readonly clockAheadMsMax: number
 }
 
 /** What the digits of the settings' fingerprint stand for, so that a difference can be named. */
 export const SETTINGS_PARTS: readonly { readonly what: string; readonly from: number; readonly to: number }[] = [
   { what: 'members', from: 0, to: 6 },
   { what: 'machines', from: 6, to: 12 },
-  { what: 'limits (requestBytesMax, originWindow)', from: 12, to: 16 },
+  { what: 'limits (requestBytesMax, originWindow, readLease)', from: 12, to: 16 },
 ]
 
 /** Defaults for one datacentre and a host with garbage collection: `protocol.md`, Settings. */
@@ -47,7 +53,15 @@ export const CORE_DEFAULTS: Omit<CoreConfig, 'self' | 'initial' | 'settings' | '
   windowBytes: 16 * 1024 * 1024,
   recentBytes: 8 * 1024 * 1024,
   counterMax: COUNTER_MAX,
+  leaseMs: 0,
+  leaseDriftPerMille: 10,
+  clockAheadMsMax: 1000,
 }
+
+/** Longer, and a leader that is gone would be missed for too long. */
+const LEASE_MS_MAX = 60_000
+/** Beyond it a lease is hardly worth its name. */
+const DRIFT_PER_MILLE_MAX = 500
 
 /** @throws AntiphonError INVALID_SETTINGS */
 export function validateConfig(config: CoreConfig): void {
@@ -62,12 +76,32 @@ export function validateConfig(config: CoreConfig): void {
     refuse('a member is listed twice', 'Give each member an id of its own.')
   for (const member of config.initial.members) validateMember(member, refuse)
   if (!voters.some((member) => member.weight > 0)) refuse('no voter has a weight above 0', 'Give at least one voter a weight.')
-  const positive: readonly (keyof typeof CORE_DEFAULTS)[] = ['tickMs', 'syncLimitTicks', 'initLimitTicks', 'windowBytes', 'backoffTicksMax', 'counterMax']
+  const positive: readonly (keyof typeof CORE_DEFAULTS)[] = [
+    'tickMs',
+    'syncLimitTicks',
+    'initLimitTicks',
+    'windowBytes',
+    'backoffTicksMax',
+    'counterMax',
+    'clockAheadMsMax',
+  ]
   for (const name of positive)
     if (!Number.isSafeInteger(config[name]) || config[name] < 1) refuse(`${name} must be a positive integer, not ${config[name]}`, `Correct \`${name}\`.`)
   if (!Number.isSafeInteger(config.finalizeWaitTicks) || config.finalizeWaitTicks < 0)
     refuse('finalizeWaitTicks must be 0 or more', 'Correct `finalizeWaitTicks`.')
   if (config.counterMax > COUNTER_MAX) refuse(`counterMax is above ${COUNTER_MAX}`, 'Leave `counterMax` to its default.')
+  validateLease(config, refuse)
+}
+
+function validateLease({ leaseMs, leaseDriftPerMille, tickMs }: CoreConfig, refuse: (message: string, remedy: string) => never): void {
+  if (!Number.isSafeInteger(leaseDriftPerMille) || leaseDriftPerMille < 0 || leaseDriftPerMille > DRIFT_PER_MILLE_MAX)
+    refuse(`the drift of a lease is ${leaseDriftPerMille} per mille`, `Give \`readLease.driftPerMille\` an integer from 0 to ${DRIFT_PER_MILLE_MAX}.`)
+  if (leaseMs === 0) return
+  if (!Number.isSafeInteger(leaseMs) || leaseMs < 2 * tickMs || leaseMs > LEASE_MS_MAX)
+    refuse(
+      `a lease of ${leaseMs} ms is not an integer from two ticks (${2 * tickMs}) to ${LEASE_MS_MAX}`,
+      'Give `readLease.ms` several ticks: each heartbeat renews it.',
+    )
 }
 
 function validateMember(member: Member, refuse: (message: string, remedy: string) => never): void {

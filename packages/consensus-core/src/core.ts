@@ -10,15 +10,17 @@ import { foundIfUnanimous, onFounded, onFounding, onIdentity, sendIdentity } fro
 import { endPointsUpTo } from './history.ts'
 import type { Input } from './input.ts'
 import { hearLearner, leaderTick, onAck, onPropose, primaryOf } from './leader/broadcast.ts'
+import { clockAheadOf } from './leader/clocks.ts'
 import { onAckEpoch, onCepoch } from './leader/discovery.ts'
 import { dropLearner } from './leader/follower-progress.ts'
 import { onAckLeader, onReceived, onTransferred } from './leader/synchronization.ts'
+import { holdsLease } from './lease.ts'
 import type { Message } from './messages.ts'
 import { onPong, onRead, onReadPoint, onReadRequest } from './reads.ts'
 import { leave } from './roles.ts'
 import { type CoreState, type Following, freshState } from './state.ts'
 import { forget, Step } from './step.ts'
-import type { Checksum, EpochEnd, Now, PeerId, SnapshotMeta, StoredState, StoreId } from './types.ts'
+import type { Checksum, EpochEnd, Millis, Now, PeerId, SnapshotMeta, StoredState, StoreId } from './types.ts'
 import { type CoreView, viewOf } from './view.ts'
 import { maxZxid, minZxid, ZERO, type Zxid } from './zxid.ts'
 
@@ -64,6 +66,19 @@ export class Core {
     const { role } = this.#step.state
     if (role.name === 'leading') return role.stage === 'established' ? { peer: this.#step.self, connection: 0 } : null
     return role.name === 'following' && role.phase === 'active' ? { peer: role.leader, connection: role.connection } : null
+  }
+
+  /** Would a read be granted without asking anybody? */
+  holdsLease(now: Now): boolean {
+    const { role } = this.#step.state
+    this.#step.now = now
+    return role.name === 'leading' && holdsLease(this.#step, role)
+  }
+
+  /** Of a leader that has heard others' clocks: its wall clock less the median (rule 24), negative when it is behind; null otherwise. */
+  clockAheadMs(now: Now): Millis | null {
+    this.#step.now = now
+    return clockAheadOf(this.#step)
   }
 
   view(): CoreView {

@@ -40,6 +40,8 @@ export class DrivenCore {
   readonly self: number
   readonly writes: Write[] = []
   #now = 0
+  /** Added to the wall clock. */
+  wallOffset = 0
 
   constructor(options: DrivenOptions = {}) {
     const members = options.members ?? voters(3)
@@ -75,7 +77,7 @@ export class DrivenCore {
   }
 
   get now(): { monotonic: number; wall: number } {
-    return { monotonic: this.#now, wall: 1_000_000 + this.#now }
+    return { monotonic: this.#now, wall: 1_000_000 + this.#now + this.wallOffset }
   }
 
   /** The effects of one step, a line each. */
@@ -91,6 +93,11 @@ export class DrivenCore {
   tick(ms = 100): string[] {
     this.#now += ms
     return this.step({ kind: 'tick' })
+  }
+
+  /** Time passes and nothing happens. */
+  pass(ms: number): void {
+    this.#now += ms
   }
 
   connect(peer: number): string[] {

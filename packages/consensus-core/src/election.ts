@@ -1,5 +1,6 @@
 import { follow } from './follower/discovery.ts'
 import { lead } from './leader/discovery.ts'
+import { isPromisedAway, releaseLease } from './lease.ts'
 import type { Vote } from './messages.ts'
 import { memberOf } from './quorum.ts'
 import { leave } from './roles.ts'
@@ -16,6 +17,7 @@ import type { PeerId } from './types.ts'
 export function onVote(step: Step, from: PeerId, message: Vote): void {
   const peer = step.peer(from)
   peer.vote = message
+  if (message.state !== 'leading') releaseLease(step, from)
   const { role } = step.state
   const asks = message.state === 'looking' || message.leader === 0
   if (asks) peer.cepoch = null
@@ -92,6 +94,7 @@ export function ownVote(step: Step): Vote {
  * states is durable, because nothing is under way.
  */
 function ownBallot(step: Step): Ballot | null {
+  if (isPromisedAway(step, step.self)) return null
   if (!step.counted(step.self) || memberOf(step.configuration, step.self)!.weight === 0) return null
   if (!step.isQuorum((id) => step.counted(id) && (id === step.self || step.peer(id).identified))) return null
   return { leader: step.self, epoch: step.state.epochs.current, zxid: step.state.history.last }
@@ -128,9 +131,9 @@ function adoptBetter(step: Step, role: Looking): boolean {
   }
   let best = ownBallot(step)
   // Who decided before us leads already and does not look any more: our vote for it still holds, or nobody would ever gather a quorum that decides at different moments.
-  if (role.vote !== null && role.vote.leader !== step.self && hasBegun(step, role.vote.leader)) best = role.vote
+  if (role.vote !== null && role.vote.leader !== step.self && hasBegun(step, role.vote.leader) && !isPromisedAway(step, role.vote.leader)) best = role.vote
   for (const [id, peer] of state.peers) {
-    const ballot = ballotOf(step, id)
+    const ballot = isPromisedAway(step, id) ? null : ballotOf(step, id)
     if (ballot !== null && ballot.leader === id && peer.vote!.round === state.round && beats(ballot, best)) best = ballot
   }
   const changed = state.round !== round || (best === null ? role.vote !== null : role.vote === null || !sameBallot(best, role.vote))
@@ -147,6 +150,7 @@ function hasBegun(step: Step, id: PeerId): boolean {
 function joinEstablished(step: Step): boolean {
   for (const [id, peer] of step.state.peers) {
     if (!peer.identified || peer.vote?.state !== 'leading' || !step.counted(id)) continue
+    if (step.counted(step.self) && isPromisedAway(step, id)) continue
     const supported = step.isQuorum((voter) => {
       if (voter === id || voter === step.self) return step.counted(voter)
       const { vote, identified } = step.peer(voter)

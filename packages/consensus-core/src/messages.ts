@@ -86,6 +86,8 @@ export interface AckEpoch {
   readonly checksum: Checksum
   /** The learner can not go back below it. */
   readonly committed: Zxid
+  /** The sender's wall clock (rule 24). */
+  readonly wall: Millis
   /** Ascending; the newest END_POINTS_MAX of them. */
   readonly endPoints: readonly EpochEnd[]
 }
@@ -198,6 +200,7 @@ export interface Pong {
   readonly epoch: number
   /** The highest round heard while the accepted epoch was `epoch`. */
   readonly round: number
+  /** The sender's wall clock (rule 24). */
   readonly wall: Millis
   /** Filled by the shell: machine number and that machine's note, for the leader's machine. */
   readonly notes: readonly { readonly machine: number; readonly note: Uint8Array }[]

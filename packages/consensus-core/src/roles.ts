@@ -14,7 +14,8 @@ export function leave(step: Step, reason: string): void {
   const active = role.name === 'leading' ? role.stage === 'established' : role.phase === 'active'
   if (role.name === 'leading') {
     for (const learner of role.learners.values()) if (learner.transfer !== 0) step.cancels.push(learner.transfer)
-    for (const ask of [...role.reads.asked, ...role.reads.waiting]) if (ask.connection === 0) step.readable.push({ number: ask.number, zxid: null })
+    for (const ask of [...role.reads.underway.flatMap(({ asked }) => asked), ...role.reads.waiting])
+      if (ask.connection === 0) step.readable.push({ number: ask.number, zxid: null })
     for (const peer of role.learners.keys()) {
       step.peer(peer).parted = true
       step.close(peer, reason)

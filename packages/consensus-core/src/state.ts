@@ -1,5 +1,6 @@
 import type { CoreConfig } from './config.ts'
 import { type History, historyOf } from './history.ts'
+import { heldSinceStart, type LeasePromise } from './lease-promise.ts'
 import type { AckEpoch, Cepoch, Vote } from './messages.ts'
 import type { Attempt, EnsembleId, Epochs, Founding, Millis, Now, PeerId, SnapshotMeta, StoredState, StoreId } from './types.ts'
 import { ZERO, type Zxid } from './zxid.ts'
@@ -33,6 +34,8 @@ export interface CoreState {
   nextTransfer: number
   nextRead: number
   randomState: number
+  /** What our last echo promised (rule 23). */
+  lease: LeasePromise
   lastTick: Millis
   faulted: boolean
 }
@@ -138,6 +141,8 @@ export interface Leading {
   /** Monotonic, before the stage `established`: the last progress of any counted voter. */
   progressAt: Millis
   reads: LeaderReads
+  /** Of counted members, as they last told; outlive their connections (rule 24). */
+  readonly clocks: Map<PeerId, ClockReading>
 }
 
 /** discovered: CEPOCH came; invited: NEWEPOCH sent; acknowledged: ACK-E came; transferring: a stream is under way; welcomed: NEWLEADER sent; active: ACK-LD came. */
@@ -169,11 +174,29 @@ export interface Learner {
 export interface LeaderReads {
   /** Of the newest round that was sent; 0: none yet. */
   round: number
-  /** The round under way; null when none is. */
-  point: Zxid | null
-  asked: ReadAsk[]
+  /** Sent and not yet confirmed, oldest first; ROUNDS_MAX at most. */
+  readonly underway: ReadRound[]
   /** Those that join the next round. */
   waiting: ReadAsk[]
+  /** Monotonic: when the newest confirmed round was sent; null before the first. */
+  confirmedAt: Millis | null
+}
+
+export interface ReadRound {
+  readonly number: number
+  /** The commit point when it was sent. */
+  readonly point: Zxid
+  /** Monotonic. */
+  readonly sentAt: Millis
+  readonly asked: readonly ReadAsk[]
+}
+
+/** A member's wall clock, seen from ours. */
+export interface ClockReading {
+  /** Its wall clock less our monotonic one, when it was told. */
+  readonly offset: Millis
+  /** Monotonic. */
+  readonly heardAt: Millis
 }
 
 /** `from` ourselves: connection 0. */
@@ -206,6 +229,7 @@ export function freshState(config: CoreConfig, stored: StoredState, now: Now): C
     nextTransfer: 1,
     nextRead: 1,
     randomState: config.seed >>> 0 || 1,
+    lease: heldSinceStart(config, stored.epochs, now.monotonic),
     lastTick: now.monotonic,
     faulted: false,
   }

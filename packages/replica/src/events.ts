@@ -63,6 +63,10 @@ export class Announcer {
     this.#log('debug', fields, message)
   }
 
+  warn(fields: object, message: string): void {
+    this.#log('warn', fields, message)
+  }
+
   /** A logger that throws loses its line, and nothing else. */
   #log(level: keyof Logger, fields: object, message: string): void {
     try {

@@ -3,4 +3,13 @@ export type { Progress, ReplicaEvents, RoleChange } from './events.ts'
 export { systemClock, systemRandom } from './host.ts'
 export type { WaitOptions } from './reads.ts'
 export { Replica, type ReplicaStatus } from './replica.ts'
-export { type AnyMachine, type Machines, type MemberSettings, REPLICA_DEFAULTS, type ReplicaSettings, type RequestOf, type ResultOf } from './settings.ts'
+export {
+  type AnyMachine,
+  type Machines,
+  type MemberSettings,
+  REPLICA_DEFAULTS,
+  type ReadLeaseSettings,
+  type ReplicaSettings,
+  type RequestOf,
+  type ResultOf,
+} from './settings.ts'

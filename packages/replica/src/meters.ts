@@ -9,6 +9,7 @@ export interface Meters {
   readonly queueBytes: { set(value: number): void }
   readonly active: { set(value: number): void }
   readonly epoch: { set(value: number): void }
+  readonly clockAheadMs: { set(value: number): void }
 }
 
 export function metersOf(metrics: Metrics): Meters {
@@ -20,5 +21,6 @@ export function metersOf(metrics: Metrics): Meters {
     queueBytes: metrics.gauge('antiphon_queue_bytes', 'Requests of this replica that wait or are under way.'),
     active: metrics.gauge('antiphon_active', '1 while synchronised with a leader or leading, else 0.'),
     epoch: metrics.gauge('antiphon_epoch', 'Epoch of the present leader.'),
+    clockAheadMs: metrics.gauge('antiphon_clock_ahead_milliseconds', "On a leader: its wall clock less the median of its voters' clocks; 0 elsewhere."),
   }
 }

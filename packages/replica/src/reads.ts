@@ -22,7 +22,13 @@ const WHAT = 'the linearizable read'
 /** A waiting read takes some 500 bytes. */
 const WAITING_MAX = 100_000
 
-/** Linearizable reads (rule 23): each batch has a number at the core, then a read point, and is answered once that point is applied here. What is not granted is asked again. */
+/**
+ * Linearizable reads (rule 23): each batch has a number at the core, then a read point, and is answered once that point is applied here. What is not granted is asked again.
+ *
+ * A read takes effect at a moment between its call and its answer: when the round was sent, or with leases when the clock was read for the step that granted it. The core asks for its clock behind
+ * the call, in the step itself, and a grant does not age: a process that stands still anywhere behind that step, even between the answer and its caller, has still read the state of that moment or a
+ * later one. One that stands still before it finds the lease run out.
+ */
 export class Reads {
   readonly #monotonic: () => Millis
   readonly #onWaiting: () => void

@@ -187,7 +187,7 @@ export class Replica<M extends Machines = Machines> extends TypedEmitter<Replica
       connected: view.connected,
       learners: view.learners.map(({ peer, stage, acked }) => ({ peer, stage, acked })),
       machines: Object.fromEntries(machines),
-      warnings: warningsOf(this.id, view),
+      warnings: warningsOf(this.id, view, this.#shell.clockWarning),
       closed: this.#shell.isStopped,
       fault: this.#shell.fault,
     }

@@ -29,6 +29,13 @@ export interface MemberSettings {
   readonly group?: number
 }
 
+export interface ReadLeaseSettings {
+  /** How long an echo lets the leader read; for as long, voters wait before they elect another. Five ticks. */
+  readonly ms?: number
+  /** By how many thousandths a clock's rate may differ from true time. 10. */
+  readonly driftPerMille?: number
+}
+
 /** Units stand last in names. */
 export interface ReplicaSettings<M extends Machines = Machines> {
   /** Which of the members this is. */
@@ -44,6 +51,12 @@ export interface ReplicaSettings<M extends Machines = Machines> {
   readonly requestBytesMax?: number
   /** Agreed. How many requests of one replica may be under way at a time. 16,384. */
   readonly originWindow?: number
+  /**
+   * Agreed; off unless told. The leader answers linearizable reads from its own state, without asking, while a quorum's echoes of its heartbeats are young enough. **This trusts clocks**: it is
+   * sound only while every member's monotonic clock runs at a rate within the drift. A machine or virtual machine that is suspended, or a process that is frozen and moved, breaks it: its clock
+   * stands still while the others' goes on, and it may then answer with what is out of date.
+   */
+  readonly readLease?: ReadLeaseSettings
 
   /** 100. */
   readonly tickMs?: number
@@ -67,6 +80,8 @@ export interface ReplicaSettings<M extends Machines = Machines> {
   readonly finalizeWaitTicks?: number
   /** Longest pause after failed discoveries. 300. */
   readonly backoffTicksMax?: number
+  /** How far a leader's wall clock may be ahead of the median of its voters' before entries are stamped with the median. 1,000. */
+  readonly clockAheadMsMax?: number
   /** The epoch's last counter; for tests. */
   readonly counterMax?: number
   /** The host's own timers keep the process alive until `close()`. true; of no account with a `clock` of your own. */
@@ -115,7 +130,17 @@ export const REPLICA_DEFAULTS: Readonly<Record<OwnNumber, number>> = {
 /** A change must fit a frame together with its head, and a run holds at least one. */
 const REQUEST_BYTES_LIMIT = 32 * 1024 * 1024
 const MACHINES_MAX = 255
-const CORE_NUMBERS = ['tickMs', 'syncLimitTicks', 'initLimitTicks', 'finalizeWaitTicks', 'backoffTicksMax', 'windowBytes', 'recentBytes', 'counterMax'] as const
+const CORE_NUMBERS = [
+  'tickMs',
+  'syncLimitTicks',
+  'initLimitTicks',
+  'finalizeWaitTicks',
+  'backoffTicksMax',
+  'windowBytes',
+  'recentBytes',
+  'counterMax',
+  'clockAheadMsMax',
+] as const
 const OWN_NUMBERS = Object.keys(REPLICA_DEFAULTS) as OwnNumber[]
 
 /** @throws AntiphonError INVALID_SETTINGS */
@@ -127,7 +152,7 @@ export function resolveSettings(settings: ReplicaSettings): Resolved {
   const { initial, addresses } = readMembers(settings.members)
   const machines = readMachines(settings.machines)
   const own = readNumbers(settings, OWN_NUMBERS, REPLICA_DEFAULTS)
-  const limits = readNumbers(settings, CORE_NUMBERS, CORE_DEFAULTS)
+  const limits = { ...readNumbers(settings, CORE_NUMBERS, CORE_DEFAULTS), ...readLeaseOf(settings) }
   if (own.requestBytesMax > REQUEST_BYTES_LIMIT)
     throw invalidSettings(
       `requestBytesMax is above ${REQUEST_BYTES_LIMIT}`,
@@ -137,7 +162,7 @@ export function resolveSettings(settings: ReplicaSettings): Resolved {
     throw invalidSettings('a change of requestBytesMax does not fit into windowBytes', 'Raise `windowBytes`, or lower `requestBytesMax`.')
   if (own.requestBytesMax > own.queueBytesMax)
     throw invalidSettings('a request of requestBytesMax does not fit into queueBytesMax', 'Raise `queueBytesMax`, or lower `requestBytesMax`.')
-  const fingerprint = fingerprintOf(initial, machines, own.requestBytesMax, own.originWindow)
+  const fingerprint = fingerprintOf(initial, machines, own.requestBytesMax, own.originWindow, limits)
   const self = settings.id as PeerId
   const core = { ...CORE_DEFAULTS, ...limits, self, initial, settings: fingerprint }
   validateConfig({ ...core, freshEnsembleId: '', seed: 0 })
@@ -152,6 +177,7 @@ function expectKnown(settings: ReplicaSettings): void {
     'machines',
     'storage',
     'transport',
+    'readLease',
     'keepAlive',
     'logger',
     'metrics',
@@ -216,6 +242,24 @@ function readMachines(machines: Machines): NamedMachine[] {
   return named
 }
 
+/** The heartbeats of so many ticks may be lost before a lease ends. */
+const LEASE_TICKS = 5
+type Lease = Pick<CoreConfig, 'leaseMs' | 'leaseDriftPerMille'>
+const LEASE_NUMBERS: readonly string[] = ['ms', 'driftPerMille']
+
+function readLeaseOf({ readLease, tickMs = CORE_DEFAULTS.tickMs }: ReplicaSettings): Lease {
+  const { leaseMs, leaseDriftPerMille } = CORE_DEFAULTS
+  if (readLease === undefined) return { leaseMs, leaseDriftPerMille }
+  if (typeof readLease !== 'object' || readLease === null) throw invalidSettings('`readLease` is not an object', 'Pass {} or { ms, driftPerMille }.')
+  for (const name of Object.keys(readLease))
+    if (!LEASE_NUMBERS.includes(name))
+      throw invalidSettings(`there is no setting \`readLease.${name}\``, `Correct its name; there are ${LEASE_NUMBERS.join(', ')}.`)
+  const { ms = LEASE_TICKS * tickMs, driftPerMille = leaseDriftPerMille } = readLease
+  if (!Number.isSafeInteger(ms) || ms < 1)
+    throw invalidSettings(`readLease.ms must be a positive integer, not ${String(ms)}`, 'Leave `readLease` out for no lease.')
+  return { leaseMs: ms, leaseDriftPerMille: driftPerMille }
+}
+
 function readNumbers<Name extends string>(settings: ReplicaSettings, names: readonly Name[], defaults: Readonly<Record<Name, number>>): Record<Name, number> {
   const read = {} as Record<Name, number>
   for (const name of names) {
@@ -229,10 +273,11 @@ function readNumbers<Name extends string>(settings: ReplicaSettings, names: read
 }
 
 /** In the parts that the core tells apart: members, machines, limits. */
-function fingerprintOf(initial: Configuration, machines: readonly NamedMachine[], requestBytesMax: number, originWindow: number): string {
+function fingerprintOf(initial: Configuration, machines: readonly NamedMachine[], requestBytesMax: number, originWindow: number, lease: Lease): string {
   const members = initial.members.map(({ id, role, weight, group }) => [id, role, weight, group])
   const named = machines.map(({ name, machine }) => [name, machine.name, machine.version])
-  const parts = [members, named, [requestBytesMax, originWindow]]
+  const limits = [requestBytesMax, originWindow, lease.leaseMs, lease.leaseMs === 0 ? 0 : lease.leaseDriftPerMille]
+  const parts = [members, named, limits]
   return SETTINGS_PARTS.map(({ from, to }, i) => fnv1a64(new TextEncoder().encode(JSON.stringify(parts[i]))).slice(0, to - from)).join('')
 }
 

@@ -16,6 +16,7 @@ import { SendingTransfers } from './sending.ts'
 import type { Resolved } from './settings.ts'
 import { type Restored, restoreNewest, Slicer, Snapshots } from './snapshots.ts'
 import { StagingTransfers } from './staging.ts'
+import { clockWarning } from './warnings.ts'
 
 export interface ShellParts {
   readonly resolved: Resolved
@@ -56,6 +57,7 @@ export class Shell {
   #stepping = false
   #flushDue = false
   #progressed = false
+  #clockOff = false
   #wakeAt: Millis = 0
   #cancelTick: Cancel | null = null
   #restoring: Promise<void> = Promise.resolve()
@@ -224,8 +226,23 @@ export class Shell {
     if (this.#leadership.tick()) this.#notes.hear(this.#self, this.#notes.gather())
     if (this.reads.hasWaiting || this.#leadership.hasWaiting) this.#scheduleFlush()
     this.#parts.meters?.queueBytes.set(this.proposals.slots.bytes)
+    this.#watchClock()
     this.#endTurn()
     if (!this.isStopped) this.#scheduleTick()
+  }
+
+  /** Our clock is off while we lead; null when it is not. */
+  get clockWarning(): string | null {
+    return clockWarning(this.core.clockAheadMs(this.#now()), this.#parts.config.clockAheadMsMax)
+  }
+
+  /** Tells once that our clock is off while we lead, and again when it was right in between. */
+  #watchClock(): void {
+    const clockAheadMs = this.core.clockAheadMs(this.#now())
+    this.#parts.meters?.clockAheadMs.set(clockAheadMs ?? 0)
+    const warning = clockWarning(clockAheadMs, this.#parts.config.clockAheadMsMax)
+    if (warning !== null && !this.#clockOff) this.#parts.announcer.warn({ clockAheadMs }, warning)
+    this.#clockOff = warning !== null
   }
 
   #now(): Now {

@@ -1,7 +1,7 @@
 import { type CoreView, EPOCH_MAX, EPOCH_WARNING, memberOf, type PeerId } from '@antiphon/consensus-core'
 
-/** What is no fault yet and wants somebody's attention, a sentence each. */
-export function warningsOf(self: PeerId, view: CoreView): string[] {
+/** What is no fault yet and wants somebody's attention, a sentence each; `clock`: that of `clockWarning`. */
+export function warningsOf(self: PeerId, view: CoreView, clock: string | null): string[] {
   const warnings: string[] = []
   if (view.acceptedEpoch >= EPOCH_WARNING) {
     warnings.push(
@@ -11,5 +11,14 @@ export function warningsOf(self: PeerId, view: CoreView): string[] {
   if (view.ensembleId !== null && !view.counted && memberOf(view.configuration, self)?.role === 'voter') {
     warnings.push(`this store is not the one that the ensemble knows as voter ${self}: it follows and serves reads, and has no vote`)
   }
+  if (clock !== null) warnings.push(clock)
   return warnings
+}
+
+/** Of a leader whose clock differs from the median by more than the bound, in either direction; null otherwise. */
+export function clockWarning(clockAheadMs: number | null, clockAheadMsMax: number): string | null {
+  if (clockAheadMs === null || Math.abs(clockAheadMs) <= clockAheadMsMax) return null
+  return clockAheadMs > 0
+    ? `this leader's wall clock is ${clockAheadMs} ms ahead of the voters' median, with which entries are stamped instead: set the clock`
+    : `this leader's wall clock is ${-clockAheadMs} ms behind the voters' median, and so is the time in entries: set the clock`
 }

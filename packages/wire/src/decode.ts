@@ -82,7 +82,8 @@ function readSeldom(kind: number, reader: ByteReader): Message {
       const last = reader.zxid()
       const checksum = reader.u32()
       const committed = reader.zxid()
-      return { kind: 'ACK-E', epoch, current, last, checksum, committed, endPoints: readEndPoints(reader, END_POINTS_MAX, corruptFrame) }
+      const wall = reader.u64()
+      return { kind: 'ACK-E', epoch, current, last, checksum, committed, wall, endPoints: readEndPoints(reader, END_POINTS_MAX, corruptFrame) }
     }
     case KINDS.TRUNC:
       return { kind: 'TRUNC', epoch: reader.epoch(), to: reader.zxid(), checksum: reader.u32() }

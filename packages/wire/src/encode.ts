@@ -93,7 +93,7 @@ function writeSeldom(writer: ByteWriter, message: Seldom): void {
       writer.u32(message.epoch)
       return writeAttempt(writer, message.attempt)
     case 'ACK-E':
-      writer.u32(message.epoch).u32(message.current).u64(message.last).u32(message.checksum).u64(message.committed)
+      writer.u32(message.epoch).u32(message.current).u64(message.last).u32(message.checksum).u64(message.committed).u64(message.wall)
       return writeEndPoints(writer, message.endPoints)
     case 'TRUNC':
       writer.u32(message.epoch).u64(message.to).u32(message.checksum)

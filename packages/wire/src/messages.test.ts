@@ -54,9 +54,10 @@ const golden: readonly (readonly [Message, string])[] = [
       last: zxidOf(6, 2),
       checksum: 0xdeadbeef,
       committed: zxidOf(6, 1),
+      wall: 1_700_000_000_000,
       endPoints: [{ epoch: 6, last: zxidOf(6, 2), checksum: 0xdeadbeef }],
     },
-    'f9c37478 01060000 00000038 00000007000000060000000600000002deadbeef0000000600000001000000010000000600000002deadbeef',
+    'ea5e8fb8 01060000 00000040 00000007000000060000000600000002deadbeef00000006000000010000018bcfe56800000000010000000600000002deadbeef',
   ],
   [{ kind: 'TRUNC', epoch: 7, to: zxidOf(6, 1), checksum: 0x01020304 }, '7265b436 01070000 0000001c 00000007000000060000000101020304'],
   [{ kind: 'DIFF', epoch: 7, after: zxidOf(6, 1), checksum: 0x01020304 }, '04656fbe 01080000 0000001c 00000007000000060000000101020304'],
@@ -287,7 +288,7 @@ describe('what a stranger may send', () => {
     expect(codeOf(resealed(empties))).toBe('CORRUPT')
 
     const endPoints = Array.from({ length: END_POINTS_MAX }, (_, index) => ({ epoch: index + 1, last: zxidOf(index + 1, 1), checksum: 0 }))
-    const ackE: Message = { kind: 'ACK-E', epoch: 1, current: 1, last: ZERO, checksum: 0, committed: ZERO, endPoints }
+    const ackE: Message = { kind: 'ACK-E', epoch: 1, current: 1, last: ZERO, checksum: 0, committed: ZERO, wall: 0, endPoints }
     expect(decodeMessage(whole(ackE))).toEqual(ackE)
     const more = whole({ ...ackE, endPoints: [...endPoints, { epoch: 5000, last: zxidOf(5000, 1), checksum: 0 }] })
     expect(codeOf(more)).toBe('CORRUPT')

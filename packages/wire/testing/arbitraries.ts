@@ -83,7 +83,7 @@ const byKind: { readonly [K in MessageKind]: Arbitrary<Extract<Message, { kind: 
   }),
   CEPOCH: fc.record({ kind: fc.constant('CEPOCH'), accepted: epoch, acceptedFrom: fc.option(attempt) }),
   NEWEPOCH: fc.record({ kind: fc.constant('NEWEPOCH'), epoch, attempt }),
-  'ACK-E': fc.record({ kind: fc.constant('ACK-E'), epoch, current: epoch, last: zxids, checksum: u32, committed: zxids, endPoints }),
+  'ACK-E': fc.record({ kind: fc.constant('ACK-E'), epoch, current: epoch, last: zxids, checksum: u32, committed: zxids, wall: safe, endPoints }),
   TRUNC: fc.record({ kind: fc.constant('TRUNC'), epoch, to: zxids, checksum: u32 }),
   DIFF: fc.record({ kind: fc.constant('DIFF'), epoch, after: zxids, checksum: u32 }),
   SNAP: fc.record({ kind: fc.constant('SNAP'), epoch, transfer: safe, meta: snapshotMetas }),

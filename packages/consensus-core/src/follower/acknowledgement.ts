@@ -11,6 +11,7 @@ export function ackEpochOf(step: Step, epoch: number): AckEpoch {
     last: history.last,
     checksum: history.checksum,
     committed,
+    wall: step.now.wall,
     endPoints: history.endPoints.slice(-END_POINTS_MAX),
   }
 }

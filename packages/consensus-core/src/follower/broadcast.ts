@@ -1,4 +1,5 @@
 import { append, type History, trimRecent } from '../history.ts'
+import { promiseLease } from '../lease.ts'
 import type { Ping, Propose } from '../messages.ts'
 import { leave } from '../roles.ts'
 import { cutAfter, type Run } from '../run.ts'
@@ -56,7 +57,9 @@ export function onPing(step: Step, role: Following, message: Ping): void {
   const { state, now } = step
   const promised = !role.counted || state.epochs.accepted === message.epoch
   const durable = role.phase === 'welcomed' || role.phase === 'active'
-  step.send(role.leader, { kind: 'PONG', epoch: message.epoch, round: promised && durable ? message.round : 0, wall: now.wall, notes: [] })
+  const round = promised && durable ? message.round : 0
+  if (round > 0 && role.counted) promiseLease(step, role.leader)
+  step.send(role.leader, { kind: 'PONG', epoch: message.epoch, round, wall: now.wall, notes: [] })
   noteCommit(step, role, message.committed)
 }
 

@@ -1,3 +1,4 @@
+import { isPromisedAway } from '../lease.ts'
 import type { NewEpoch } from '../messages.ts'
 import { announceRole, leave } from '../roles.ts'
 import type { Following } from '../state.ts'
@@ -47,6 +48,10 @@ export function onNewEpoch(step: Step, role: Following, message: NewEpoch): void
     epoch === epochs.accepted && epochs.acceptedFrom !== null && epochs.acceptedFrom.leader === attempt.leader && epochs.acceptedFrom.nonce === attempt.nonce
   if (epoch <= epochs.accepted && !again) {
     leave(step, `epoch ${epoch} is not above the promised one, ${epochs.accepted}`)
+    return
+  }
+  if (isPromisedAway(step, attempt.leader)) {
+    leave(step, 'our echo to another leader still binds us')
     return
   }
   role.epoch = epoch

@@ -94,7 +94,8 @@ export function onNewLeader(step: Step, role: Following, message: NewLeader): vo
   const { staging } = role
   role.phase = 'welcomed'
   role.heardAt = step.now.monotonic
-  const epochs = { accepted: role.epoch, acceptedFrom: state.epochs.acceptedFrom, current: role.epoch }
+  // Who does not count has promised nothing: what stood there was of an earlier epoch.
+  const epochs = { accepted: role.epoch, acceptedFrom: role.counted ? state.epochs.acceptedFrom : null, current: role.epoch }
   const afterwards = [step.outgoing(role.leader, { kind: 'ACK-LD', epoch: role.epoch, last: message.last } as const)]
   if (staging === null) {
     step.write({ epochs, afterwards })

@@ -1,13 +1,16 @@
 import type { Primary } from '../effects.ts'
 import { append, bytesAbove, recentRuns, trimRecent } from '../history.ts'
 import type { Ack } from '../messages.ts'
+import { beat } from '../reads.ts'
 import { announceRole, leave } from '../roles.ts'
 import type { Run } from '../run.ts'
 import type { Leading, Learner } from '../state.ts'
 import type { Step } from '../step.ts'
 import type { PeerId } from '../types.ts'
 import { counterOf, epochOf, maxZxid, minZxid, type Zxid } from '../zxid.ts'
+import { stampOf } from './clocks.ts'
 import { dropLearner, learnerOf, windowStart } from './follower-progress.ts'
+import { ping } from './heartbeat.ts'
 import { inviteWaiting } from './invitation.ts'
 
 /** A quorum has acknowledged NEWLEADER: its history, all of it, is committed, and the reign begins. */
@@ -26,7 +29,7 @@ export function establish(step: Step, role: Leading): void {
 
 /** Phase 3. What the shell may prepare against, or null when it must not. */
 export function primaryOf(step: Step): Primary | null {
-  const { state, config, now } = step
+  const { state, config } = step
   const { role, history } = state
   if (role.name !== 'leading' || role.stage !== 'established' || state.applied < role.initialLast || state.faulted) return null
   const counter = epochOf(history.last) === role.epoch ? counterOf(history.last) : 0
@@ -34,7 +37,7 @@ export function primaryOf(step: Step): Primary | null {
     epoch: role.epoch,
     previous: history.last,
     previousChecksum: history.checksum,
-    time: Math.max(now.wall, history.time),
+    time: Math.max(stampOf(step, role), history.time),
     entriesRoom: config.counterMax - counter,
     bytesRoom: config.windowBytes - bytesAbove(history, state.committed),
   }
@@ -165,7 +168,7 @@ export function leaderTick(step: Step, role: Leading): void {
     return
   }
   endExhaustedReign(step, role)
-  if (state.role === role) ping(step, role)
+  if (state.role === role) beat(step, role)
 }
 
 /** Do enough voters follow us, or say that they do? */
@@ -181,13 +184,6 @@ function isAwaited(step: Step, role: Leading): boolean {
 function heardWithin(role: Leading, id: PeerId, since: number): boolean {
   const at = role.heard.get(id)
   return at !== undefined && at >= since
-}
-
-export function ping(step: Step, role: Leading): void {
-  for (const [id, learner] of role.learners) {
-    if (learner.stage !== 'discovered')
-      step.send(id, { kind: 'PING', epoch: role.epoch, committed: step.state.committed, round: role.reads.round, wall: step.now.wall })
-  }
 }
 
 /** Any message from a learner is a sign of life. */

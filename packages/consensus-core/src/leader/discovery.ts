@@ -1,11 +1,13 @@
 import { ackEpochOf } from '../follower/acknowledgement.ts'
 import type { AckEpoch, Cepoch } from '../messages.ts'
 import { memberOf } from '../quorum.ts'
+import { noReads } from '../reads.ts'
 import { announceRole, leave } from '../roles.ts'
 import type { Leading } from '../state.ts'
 import type { Step } from '../step.ts'
 import type { Epochs, PeerId } from '../types.ts'
 import { EPOCH_MAX, ZERO } from '../zxid.ts'
+import { hearClock } from './clocks.ts'
 import { dropLearner, learnerOf, newLearner } from './follower-progress.ts'
 import { invite, inviteWaiting, newEpoch } from './invitation.ts'
 import { synchronize } from './synchronization.ts'
@@ -27,7 +29,8 @@ export function lead(step: Step): void {
     heard: new Map(),
     since: now.monotonic,
     progressAt: now.monotonic,
-    reads: { round: 0, point: null, asked: [], waiting: [] },
+    reads: noReads(),
+    clocks: new Map(),
   }
   state.role = role
   announceRole(step)
@@ -105,6 +108,7 @@ export function onAckEpoch(step: Step, from: PeerId, message: AckEpoch): void {
     if (learner === null || learner.stage !== 'invited') return
     learner.stage = 'acknowledged'
     learner.ackEpoch = message
+    hearClock(step, role, from, message.wall)
     if (learner.counted) {
       role.progressAt = step.now.monotonic
       // A voter without weight is in no quorum: what it knows more was never committed.

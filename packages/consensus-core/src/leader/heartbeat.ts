@@ -1,0 +1,11 @@
+import type { Leading } from '../state.ts'
+import type { Step } from '../step.ts'
+
+/** To everybody that was invited; for a round of reads only to those whose echo can confirm it. */
+export function ping(step: Step, role: Leading, onlyCounted = false): void {
+  const { state, now } = step
+  for (const [id, learner] of role.learners) {
+    if (learner.stage === 'discovered' || (onlyCounted && !learner.counted)) continue
+    step.send(id, { kind: 'PING', epoch: role.epoch, committed: state.committed, round: role.reads.round, wall: now.wall })
+  }
+}
