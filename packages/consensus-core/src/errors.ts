@@ -14,6 +14,7 @@ export type ErrorCode =
   | 'REFUSED'
   | 'WRONG_ENSEMBLE'
   | 'UNKNOWN_PEER'
+  | 'UNAUTHENTICATED'
   | 'VERSION_MISMATCH'
   | 'FOLDER_IN_USE'
   | 'FOLDER_FOREIGN'

@@ -32,6 +32,7 @@ export {
   zxidOf,
 } from '@antiphon/consensus-core'
 export * from './host.ts'
+export * from './host-system.ts'
 export * from './log-store.ts'
 export * from './state-machine.ts'
 export * from './transport.ts'

@@ -1,6 +1,6 @@
 export type { RoleName } from '@antiphon/consensus-core'
+export { systemClock, systemRandom } from '@antiphon/ports'
 export type { Progress, ReplicaEvents, RoleChange } from './events.ts'
-export { systemClock, systemRandom } from './host.ts'
 export type { WaitOptions } from './reads.ts'
 export { Replica, type ReplicaStatus } from './replica.ts'
 export {

@@ -10,12 +10,13 @@ import {
   randomId,
   type StoredState,
   type StoreId,
+  systemClock,
+  systemRandom,
   type Zxid,
 } from '@antiphon/ports'
 import { TypedEmitter } from 'tiny-typed-emitter'
 import { aborted, invalidSettings, messageOf, notReady } from './errors.ts'
 import { Announcer, type ReplicaEvents } from './events.ts'
-import { systemClock, systemRandom } from './host.ts'
 import { metersOf } from './meters.ts'
 import type { WaitOptions } from './reads.ts'
 import { type AnyMachine, type Machines, type ReplicaSettings, type RequestOf, type Resolved, type ResultOf, resolveSettings } from './settings.ts'

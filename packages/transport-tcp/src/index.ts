@@ -1,3 +1,5 @@
+export type { Certificate, PeersOf, Secret } from '@antiphon/transport-kit'
 export { formatAddress, type HostPort, parseAddress } from './address.ts'
 export type { TcpTransportOptions } from './options.ts'
+export type { TlsMaterial, TlsOptions } from './tls.ts'
 export { type TcpTransport, tcpTransport } from './transport.ts'

@@ -1,9 +1,20 @@
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net'
 import { type Address, type AntiphonError, type Lane, type PeerId, peerId, type TransportHandler } from '@antiphon/ports'
+import {
+  encodeHello,
+  encodeIntroduction,
+  encodeSignal,
+  FrameReader,
+  HandshakeReader,
+  type Hello,
+  NONCE_BYTES,
+  Outbox,
+  PROOF_BYTES,
+  PROTOCOL_VERSION,
+  SIGNAL,
+} from '@antiphon/transport-kit'
 import { vi } from 'vitest'
-import { encodeHello, encodeSignal, FrameReader, type Hello, HelloReader, PROTOCOL_VERSION, REFUSAL, SIGNAL } from './framing.ts'
 import { type TcpTransport, type TcpTransportOptions, tcpTransport } from './index.ts'
-import { Outbox } from './outbox.ts'
 
 export const bytes = (content: string): Uint8Array => new TextEncoder().encode(content)
 export const text = (frame: Uint8Array): string => (frame.length > 60 ? `<${frame.length}>` : new TextDecoder().decode(frame))
@@ -109,52 +120,52 @@ export class Puppet {
   readonly signals: number[] = []
   readonly frames: { lane: number; bytes: Uint8Array }[] = []
   hello: Hello | null = null
+  introduced = false
   closed = false
-  #reader: HelloReader | FrameReader = new HelloReader()
+  readonly #handshake: HandshakeReader
+  readonly #reader: FrameReader
 
   constructor(socket: Socket, id: number) {
     this.socket = socket
     this.id = id
+    const signal = (each: number): boolean => {
+      if (each === SIGNAL.probe) this.signal(SIGNAL.alive)
+      return this.signals.push(each) > 0
+    }
+    this.#handshake = new HandshakeReader({
+      hello: (hello) => {
+        this.hello = hello
+        return true
+      },
+      introduction: () => {
+        this.introduced = true
+        return true
+      },
+      signal,
+    })
+    this.#reader = new FrameReader({ frame: (lane, frame) => this.frames.push({ lane, bytes: frame }) > 0, signal })
     socket.on('error', () => {})
     socket.on('close', () => {
       this.closed = true
     })
-    socket.on('data', (chunk: Buffer) => this.#read(chunk))
+    socket.on('data', (chunk: Buffer) => {
+      const taken = this.#handshake.done ? 0 : (this.#handshake.push(chunk) as number)
+      this.#reader.push(chunk.subarray(taken))
+    })
   }
 
   static dial(port: number, id: number): Puppet {
     return new Puppet(connect({ port, host: '127.0.0.1', noDelay: true }), id)
   }
 
-  #read(chunk: Buffer): void {
-    let rest: Uint8Array = chunk
-    if (this.#reader instanceof HelloReader) {
-      rest = chunk.subarray(this.#reader.push(chunk) as number)
-      this.hello = this.#reader.hello
-      if (this.hello === null) return
-      this.#reader = new FrameReader({
-        frame: (lane, frame) => this.frames.push({ lane, bytes: frame }) > 0,
-        signal: (signal) => {
-          if (signal === SIGNAL.probe) this.signal(SIGNAL.alive)
-          return this.signals.push(signal) > 0
-        },
-      })
-    }
-    this.#reader.push(rest)
+  sayHello(to: number, other: Partial<Hello> = {}): this {
+    const nonce = new Uint8Array(NONCE_BYTES)
+    this.socket.write(encodeHello({ version: PROTOCOL_VERSION, from: this.id, to, withSecret: false, incarnation: '0123456789abcdef', nonce, ...other }))
+    return this
   }
 
-  sayHello(to: number, other: Partial<Hello> = {}): this {
-    this.socket.write(
-      encodeHello({
-        version: PROTOCOL_VERSION,
-        from: this.id,
-        to,
-        refusal: REFUSAL.none,
-        incarnation: '0123456789abcdef',
-        greeting: bytes('puppet'),
-        ...other,
-      }),
-    )
+  introduce(proof: Uint8Array = new Uint8Array(PROOF_BYTES)): this {
+    this.socket.write(encodeIntroduction({ proof, greeting: bytes('puppet') }))
     return this
   }
 
@@ -172,9 +183,9 @@ export class Puppet {
 
   /** Connected to `node`, which has the higher id or not. */
   static async connected(node: Node, id: number): Promise<Puppet> {
-    const puppet = Puppet.dial(node.port, id).sayHello(node.id)
-    await until(() => puppet.hello !== null)
-    if (id > node.id) puppet.signal(SIGNAL.accept)
+    const puppet = Puppet.dial(node.port, id).sayHello(node.id).introduce()
+    await until(() => puppet.introduced)
+    puppet.signal(id > node.id ? SIGNAL.accept : SIGNAL.ready)
     await until(() => node.live(peerId(id)) > 0)
     return puppet
   }

@@ -2,8 +2,8 @@ import { once } from 'node:events'
 import { connect, createServer, type Socket } from 'node:net'
 import { networkInterfaces } from 'node:os'
 import { FRAME_BYTES_MAX, type Lane, peerId } from '@antiphon/ports'
+import { HEAD_BYTES, PROTOCOL_VERSION, REFUSAL, SIGNAL, writeHead } from '@antiphon/transport-kit'
 import { afterEach, describe, expect, test } from 'vitest'
-import { HEAD_BYTES, PROTOCOL_VERSION, REFUSAL, SIGNAL, writeHead } from './framing.ts'
 import { type TcpTransportOptions, tcpTransport } from './index.ts'
 import { bytes, connected, introduce, Node, Puppet, Relay, text, until } from './node.test-support.ts'
 
@@ -386,7 +386,7 @@ describe('strangers', () => {
     const a = await start(1)
     const puppet = Puppet.dial(a.port, 2).sayHello(1)
     await until(() => puppet.closed)
-    expect(puppet.hello?.refusal).toBe(REFUSAL.busy)
+    expect(puppet.signals).toEqual([SIGNAL.refusal + REFUSAL.busy])
     expect(a.troubles).toEqual([])
   })
 
@@ -416,7 +416,7 @@ describe('strangers', () => {
     a.transport.setPeers(new Map([[peerId(2), await deadAddress()]]))
     const puppet = Puppet.dial(a.port, 2).sayHello(1, { version: PROTOCOL_VERSION + 1 })
     await until(() => puppet.closed)
-    expect(puppet.hello?.refusal).toBe(REFUSAL.version)
+    expect(puppet.signals).toEqual([SIGNAL.refusal + REFUSAL.version])
     expect(a.troubles[0]).toMatchObject({ error: { code: 'VERSION_MISMATCH' }, peer: 2 })
   })
 
@@ -461,7 +461,7 @@ describe('peers that break the protocol', () => {
   test('by a frame before they were accepted are hung up on', async () => {
     const a = await start(5)
     a.transport.setPeers(new Map([[peerId(9), await deadAddress()]]))
-    const puppet = Puppet.dial(a.port, 9).sayHello(5)
+    const puppet = Puppet.dial(a.port, 9).sayHello(5).introduce()
     puppet.say(0, 'too early')
     await until(() => puppet.closed)
     expect([a.heard, a.frames]).toEqual([[], []])
@@ -471,11 +471,29 @@ describe('peers that break the protocol', () => {
   test('by accepting where the other one decides are hung up on', async () => {
     const a = await start(5)
     a.transport.setPeers(new Map([[peerId(2), await deadAddress()]]))
-    a.also.up = () => false
-    const puppet = Puppet.dial(a.port, 2).sayHello(5)
+    const puppet = Puppet.dial(a.port, 2).sayHello(5).introduce()
     puppet.signal(SIGNAL.accept)
     await until(() => puppet.closed)
-    expect(puppet.hello?.refusal).toBe(REFUSAL.declined)
+    expect([a.heard, a.codes()]).toEqual([[], ['CORRUPT']])
+  })
+
+  test('by deciding before they have introduced themselves are hung up on', async () => {
+    const a = await start(5)
+    a.transport.setPeers(new Map([[peerId(9), await deadAddress()]]))
+    const puppet = Puppet.dial(a.port, 9).sayHello(5)
+    puppet.signal(SIGNAL.accept)
+    await until(() => puppet.closed)
+    expect([a.heard, a.codes()]).toEqual([[], ['CORRUPT']])
+  })
+
+  test('and whom the handler declines is told so', async () => {
+    const a = await start(5)
+    a.transport.setPeers(new Map([[peerId(2), await deadAddress()]]))
+    a.also.up = () => false
+    const puppet = Puppet.dial(a.port, 2).sayHello(5).introduce()
+    puppet.signal(SIGNAL.ready)
+    await until(() => puppet.closed)
+    expect(puppet.signals).toEqual([SIGNAL.refusal + REFUSAL.declined])
   })
 
   test('by never accepting hold up nobody, and make room for their next attempt', async () => {
@@ -483,8 +501,8 @@ describe('peers that break the protocol', () => {
     a.transport.setPeers(new Map([[peerId(9), await deadAddress()]]))
     const puppets: Puppet[] = []
     for (let i = 0; i < 6; i++) {
-      const puppet = Puppet.dial(a.port, 9).sayHello(5)
-      await until(() => puppet.hello !== null)
+      const puppet = Puppet.dial(a.port, 9).sayHello(5).introduce()
+      await until(() => puppet.introduced)
       puppets.push(puppet)
     }
     await until(() => puppets[0]?.closed === true && puppets[1]?.closed === true)

@@ -1,4 +1,5 @@
-import { type AddressInfo, createServer, type Server } from 'node:net'
+import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net'
+import { connect as connectTls, createServer as createTlsServer, type TLSSocket, type Server as TlsServer } from 'node:tls'
 import {
   type Address,
   AntiphonError,
@@ -9,14 +10,18 @@ import {
   type Transport,
   type TransportHandler,
 } from '@antiphon/ports'
-import { formatAddress, type HostPort } from './address.ts'
-import { Guard } from './guard.ts'
-import { invalidSettings, type TcpSettings, type TcpTransportOptions, tcpSettings } from './options.ts'
-import { Switchboard } from './switchboard.ts'
+import { Guard, invalidSettings, type Pipe, Switchboard, tlsTrouble } from '@antiphon/transport-kit'
+import { formatAddress, type HostPort, parseAddress } from './address.ts'
+import { type TcpSettings, type TcpTransportOptions, tcpSettings } from './options.ts'
+import { SocketPipe } from './socket-pipe.ts'
+import { clientOptions, contextOf, serverOptions, type TlsMaterial, type TlsOptions, validateTls } from './tls.ts'
+import { TlsDoor } from './tls-door.ts'
 
 export interface TcpTransport extends Transport {
   /** Where it listens, with the real port; null when it does not. */
   address(): Address | null
+  /** Renewed certificates, for connections from now on; those that are up stay. @throws AntiphonError INVALID_SETTINGS, and nothing changes. */
+  reloadTls(material: TlsMaterial): void
 }
 
 /**
@@ -29,8 +34,10 @@ export function tcpTransport(options: TcpTransportOptions): TcpTransport {
 
 class NodeTcpTransport implements TcpTransport {
   readonly #settings: TcpSettings
+  #tls: TlsOptions | null
   #state: 'idle' | 'starting' | 'started' | 'closed' = 'idle'
   #server: Server | null = null
+  #door: TlsDoor | null = null
   #guard: Guard | null = null
   #switchboard: Switchboard | null = null
   /** What was set before `start`. */
@@ -40,6 +47,7 @@ class NodeTcpTransport implements TcpTransport {
 
   constructor(settings: TcpSettings) {
     this.#settings = settings
+    this.#tls = settings.tls
   }
 
   address(): Address | null {
@@ -47,12 +55,20 @@ class NodeTcpTransport implements TcpTransport {
     return address === null ? null : formatAddress({ host: address.address, port: address.port })
   }
 
+  reloadTls(material: TlsMaterial): void {
+    if (this.#tls === null) throw invalidSettings('this transport was made without TLS', 'Give `tls` when it is made.')
+    const tls = { ...this.#tls, ...material }
+    validateTls(tls)
+    this.#tls = tls
+    ;(this.#server as TlsServer | null)?.setSecureContext(contextOf(tls))
+  }
+
   async start(self: PeerId, greeting: Uint8Array, handler: TransportHandler): Promise<void> {
     if (this.#state !== 'idle') throw alreadyUsed()
     if (greeting.length > GREETING_BYTES_MAX) throw invalidArgument(`a greeting of ${greeting.length} bytes is longer than ${GREETING_BYTES_MAX}`)
-    const guard = new Guard(handler)
-    const switchboard = new Switchboard(self, greeting.slice(), guard, this.#settings)
-    const server = createServer({ noDelay: true, keepAlive: true, keepAliveInitialDelay: this.#settings.keepAliveMs }, (socket) => switchboard.incoming(socket))
+    const guard = new Guard(handler, this.#settings.clock)
+    const switchboard = new Switchboard(self, greeting.slice(), guard, this.#settings, (address, peer) => this.#dial(address, peer))
+    const server = this.#makeServer(switchboard, guard)
     this.#state = 'starting'
     this.#guard = guard
     this.#switchboard = switchboard
@@ -67,6 +83,32 @@ class NodeTcpTransport implements TcpTransport {
     server.on('error', (failure) => guard.strangersTrouble(cannotListen(this.#settings.listen, failure), null))
     this.#state = 'started'
     if (this.#peers !== null) switchboard.setPeers(this.#peers)
+  }
+
+  #makeServer(switchboard: Switchboard, guard: Guard): Server {
+    const { keepAliveMs, handshakeTimeoutMs, strangersMax } = this.#settings
+    const socketOptions = { noDelay: true, keepAlive: true, keepAliveInitialDelay: keepAliveMs }
+    const tls = this.#tls
+    if (tls === null) return createServer(socketOptions, (socket) => switchboard.incoming(new SocketPipe(socket, null)))
+    const server = createTlsServer({ ...socketOptions, ...serverOptions(tls, handshakeTimeoutMs) })
+    this.#door = new TlsDoor(server, strangersMax, tls, guard, (pipe) => switchboard.incoming(pipe))
+    return server
+  }
+
+  #dial(address: Address, peer: PeerId): Pipe {
+    const target = parseAddress(address)
+    if (target.port === 0) throw invalidSettings(`peer ${peer} has port 0`, 'Give the port on which it listens.')
+    const socketOptions = { noDelay: true, keepAlive: true, keepAliveInitialDelay: this.#settings.keepAliveMs }
+    const tls = this.#tls
+    if (tls === null) return new SocketPipe(connect({ ...target, ...socketOptions }), 'connect')
+    const socket: TLSSocket = connectTls({ ...socketOptions, ...clientOptions(tls, target, peer) })
+    // Its certificate was compared with the id during the handshake.
+    return new SocketPipe(
+      socket as Socket,
+      'secureConnect',
+      () => null,
+      (error) => tlsTrouble(error, `peer ${peer} at ${address}`),
+    )
   }
 
   /** A function, because `close` may come while `start` waits. */
@@ -100,6 +142,7 @@ class NodeTcpTransport implements TcpTransport {
     await this.#listening
     const server = this.#server
     const serverClosed = server?.listening === true ? new Promise<void>((resolve) => server.close(() => resolve())) : null
+    this.#door?.close()
     await this.#switchboard?.close()
     await serverClosed
   }

@@ -5,6 +5,8 @@ const COPY_BYTES_MAX = 8 * 1024
 const BLOCK_BYTES_MIN = 4 * 1024
 const BLOCK_BYTES_MAX = 64 * 1024
 
+const NOTHING: Uint8Array = new Uint8Array(0)
+
 /** One lane of one connection: framed bytes in the order in which they were sent. No byte of a block is written twice, so that a block needs no owner but the garbage collector. */
 class LaneQueue {
   /** Framed bytes that wait, heads included. */
@@ -15,7 +17,7 @@ class LaneQueue {
   /** Whether another lane may go on behind `#slices[i]`: it ends a segment. */
   readonly #ends: boolean[] = []
   #first = 0
-  #block: Buffer = Buffer.alloc(0)
+  #block: Uint8Array = NOTHING
   /** The block's bytes from `#open` to `#used` are framed and not yet a slice. */
   #open = 0
   #used = 0
@@ -80,7 +82,7 @@ class LaneQueue {
   #reserve(count: number, atEnd: boolean): void {
     if (this.#block.length - this.#used >= count) return
     this.#seal(atEnd)
-    this.#block = Buffer.allocUnsafeSlow(Math.min(BLOCK_BYTES_MAX, Math.max(count, BLOCK_BYTES_MIN, this.#block.length * 2)))
+    this.#block = new Uint8Array(Math.min(BLOCK_BYTES_MAX, Math.max(count, BLOCK_BYTES_MIN, this.#block.length * 2)))
     this.#open = 0
     this.#used = 0
   }
@@ -184,5 +186,3 @@ export class Outbox {
     return drained
   }
 }
-
-const NOTHING = new Uint8Array(0)

@@ -1,31 +1,44 @@
-import type { Socket } from 'node:net'
-import { Duplex } from 'node:stream'
-import { peerId } from '@antiphon/ports'
+import { peerId, systemClock } from '@antiphon/ports'
 import { expect, test } from 'vitest'
 import { Connection, type ConnectionOwner } from './connection.ts'
 import { FrameReader, HEAD_BYTES, SEGMENT_BYTES } from './framing.ts'
+import type { Pipe, PipeHandler } from './pipe.ts'
 
-/** A socket whose kernel takes what it is told to, and counts the writes. */
-class Wire extends Duplex {
-  readonly writes: Buffer[] = []
-  /** Waits for the kernel; null: it takes everything at once. */
+/** A pipe that takes what it is told to, and counts the writes. */
+class Wire implements Pipe {
+  readonly remote = 'the test'
+  readonly proven = null
+  readonly writes: Uint8Array[] = []
+  /** Waits to be taken; null: everything is. */
   pending: (() => void) | null = null
   slow = false
+  handler: PipeHandler | null = null
 
-  override _read(): void {}
-
-  override _write(chunk: Buffer, _encoding: string, callback: () => void): void {
-    this.#take(chunk, callback)
+  get busy(): boolean {
+    return this.pending !== null
   }
 
-  override _writev(chunks: { chunk: Buffer }[], callback: () => void): void {
-    this.#take(Buffer.concat(chunks.map(({ chunk }) => chunk)), callback)
+  start(handler: PipeHandler): void {
+    this.handler = handler
   }
 
-  #take(bytes: Buffer, callback: () => void): void {
-    this.writes.push(bytes)
-    if (this.slow) this.pending = callback
-    else callback()
+  write(pieces: readonly Uint8Array[], taken: (() => void) | null): void {
+    this.writes.push(Buffer.concat(pieces))
+    if (!this.slow) return
+    this.pending = () => {
+      this.pending = null
+      taken?.()
+    }
+  }
+
+  end(): void {
+    this.destroy()
+  }
+
+  destroy(): void {
+    const { handler } = this
+    this.handler = null
+    handler?.closed('destroyed', null)
   }
 }
 
@@ -36,8 +49,13 @@ function connection(): { wire: Wire; it: Connection; turns: (() => void)[]; hear
   const turns: (() => void)[] = []
   const heard: string[] = []
   const owner: ConnectionOwner = {
+    opened() {},
     hello() {},
+    introduced() {},
+    unproven() {},
+    ready() {},
     accepted() {},
+    refused() {},
     alive() {},
     frame() {},
     drained: () => heard.push('drained'),
@@ -45,12 +63,14 @@ function connection(): { wire: Wire; it: Connection; turns: (() => void)[]; hear
     closed: () => heard.push('closed'),
   }
   const settings = {
+    clock: systemClock({ keepAlive: false }),
+    prover: null,
     laneBytesMax: [LANE_BYTES_MAX, LANE_BYTES_MAX, LANE_BYTES_MAX],
     handshakeTimeoutMs: 60_000,
     flushSoon: (each: Connection) => turns.push(() => each.flush()),
   }
-  const it = new Connection(wire as unknown as Socket, peerId(2), settings, owner)
-  it.open(1, 0)
+  const it = new Connection(wire, peerId(2), settings, owner)
+  it.open(1)
   const lanes = (): number[] => {
     const seen: number[] = []
     const reader = new FrameReader({ frame: (lane) => seen.push(lane) > 0, signal: () => true })
@@ -136,7 +156,7 @@ test('a kernel that takes everything does not keep the loop', () => {
 })
 
 test('closed is told once, whoever closes', async () => {
-  for (const end of [(it: Connection) => it.close('x'), (it: Connection) => it.socket.push(null), (it: Connection) => it.socket.destroy(new Error('reset'))]) {
+  for (const end of [(it: Connection) => it.close('x'), (it: Connection) => it.pipe.destroy(), (it: Connection) => it.refuse(0, null, 'x')]) {
     const { it, heard } = connection()
     end(it)
     await nextTick()

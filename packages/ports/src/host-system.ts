@@ -1,4 +1,5 @@
-import type { Cancel, Clock, Millis, Random } from '@antiphon/ports'
+import type { Millis } from '@antiphon/consensus-core'
+import type { Cancel, Clock, Random } from './host.ts'
 
 /** What hosts offer under these names; looked up at run time, so that the same code loads in Node and in a browser. */
 interface Host {

@@ -1,18 +1,6 @@
-import { FRAME_BYTES_MAX, GREETING_BYTES_MAX } from '@antiphon/ports'
+import { FRAME_BYTES_MAX } from '@antiphon/ports'
 import { describe, expect, test } from 'vitest'
-import {
-  encodeHello,
-  encodeSignal,
-  FrameReader,
-  HEAD_BYTES,
-  type Hello,
-  HelloReader,
-  PROTOCOL_VERSION,
-  REFUSAL,
-  SEGMENT_BYTES,
-  SIGNAL,
-  writeHead,
-} from './framing.ts'
+import { encodeSignal, FrameReader, HEAD_BYTES, SEGMENT_BYTES, SIGNAL, writeHead } from './framing.ts'
 import { Outbox } from './outbox.ts'
 
 const UNBOUNDED = [2 ** 30, 2 ** 30, 2 ** 30]
@@ -134,7 +122,7 @@ describe('reading', () => {
 
   test('an unknown kind, and a segment that does not continue its frame, are garbage', () => {
     const head = new Uint8Array(HEAD_BYTES)
-    for (const kind of [3, 15, 19, 255]) {
+    for (const kind of [3, 15, 20, 31, 39, 255]) {
       writeHead(head, 0, 0, kind)
       expect(gather().reader.push(head)).toContain('unknown')
     }
@@ -205,39 +193,5 @@ describe('writing', () => {
     expect(outbox.takeDrained()).toBe(true)
     expect(outbox.takeDrained()).toBe(false)
     expect(outbox.empty).toBe(true)
-  })
-})
-
-describe('the hello', () => {
-  const hello: Hello = {
-    version: PROTOCOL_VERSION,
-    from: 3,
-    to: 255,
-    refusal: REFUSAL.none,
-    incarnation: '00112233aabbccdd',
-    greeting: pattern(GREETING_BYTES_MAX, 1),
-  }
-
-  test('arrives whole, cut at every byte boundary, and takes nothing of what follows', () => {
-    const bytes = Buffer.concat([encodeHello(hello), Buffer.from('rest')])
-    for (let cut = 0; cut <= bytes.length; cut++) {
-      const reader = new HelloReader()
-      const first = reader.push(bytes.subarray(0, cut)) as number
-      const second = reader.push(bytes.subarray(cut)) as number
-      expect(first + second).toBe(bytes.length - 4)
-      expect(reader.hello).toEqual(hello)
-    }
-  })
-
-  test('garbage is recognised at its first wrong byte', () => {
-    expect(new HelloReader().push(Buffer.from('G'))).toBeNull()
-    expect(new HelloReader().push(Buffer.from('Anti'))).toBeNull()
-    expect(new HelloReader().push(Buffer.from('Ant'))).toBe(3)
-  })
-
-  test('a greeting above the limit is garbage', () => {
-    const bytes = Buffer.from(encodeHello({ ...hello, greeting: new Uint8Array(0) }))
-    bytes.writeUInt16BE(GREETING_BYTES_MAX + 1, 16)
-    expect(new HelloReader().push(bytes)).toBeNull()
   })
 })

@@ -1,5 +1,5 @@
 import { type Address, AntiphonError, FRAME_BYTES_MAX, type PeerId } from '@antiphon/ports'
-import { PROTOCOL_VERSION } from './framing.ts'
+import { PROTOCOL_VERSION } from './handshake.ts'
 
 // What is told to `trouble`. `from` is the remote address of a socket.
 
@@ -11,7 +11,7 @@ export function garbageFrom(from: string, what: string): AntiphonError {
 
 export function otherVersion(from: string, version: number): AntiphonError {
   const remedy = 'Run versions next to each other that speak to each other: see the notes on upgrades.'
-  return new AntiphonError('VERSION_MISMATCH', `${from} speaks version ${version} of the TCP framing, we speak ${PROTOCOL_VERSION}`, { remedy })
+  return new AntiphonError('VERSION_MISMATCH', `${from} speaks version ${version} of the connection's protocol, we speak ${PROTOCOL_VERSION}`, { remedy })
 }
 
 export function stranger(from: string, id: number): AntiphonError {
@@ -55,5 +55,11 @@ export function unreachable(address: Address, wanted: PeerId, cause: Error): Ant
 export function frameTooLong(length: number): AntiphonError {
   return new AntiphonError('TOO_LARGE', `a frame of ${length} bytes is longer than ${FRAME_BYTES_MAX}`, {
     remedy: 'Split it: see the limits of runs and chunks.',
+  })
+}
+
+export function unauthenticated(from: string, id: number, what: string): AntiphonError {
+  return new AntiphonError('UNAUTHENTICATED', `peer ${id} at ${from} ${what}`, {
+    remedy: 'Give all members the same secret, or certificates of the same authority that name their ids; let only members reach this port.',
   })
 }

@@ -1,4 +1,4 @@
-import { AntiphonError, type Lane, type PeerId, type TransportHandler } from '@antiphon/ports'
+import { AntiphonError, type Clock, type Lane, type PeerId, type TransportHandler } from '@antiphon/ports'
 
 const BURST = 32
 const PER_SECOND = 4
@@ -6,12 +6,15 @@ const PER_SECOND = 4
 /** The handler as the adapter may use it: it never throws, says nothing after `silence()`, and is not flooded by what strangers do. */
 export class Guard {
   #handler: TransportHandler | null
+  readonly #clock: Clock
   #tokens = BURST
-  #refilled: number = performance.now()
+  #refilled: number
   #suppressed = 0
 
-  constructor(handler: TransportHandler) {
+  constructor(handler: TransportHandler, clock: Clock) {
     this.#handler = handler
+    this.#clock = clock
+    this.#refilled = clock.monotonic()
   }
 
   /** The transport is closed. */
@@ -68,7 +71,7 @@ export class Guard {
 
   /** What anybody can cause by connecting: told up to a rate, then counted. */
   strangersTrouble(error: AntiphonError, peer: PeerId | null): void {
-    const now = performance.now()
+    const now = this.#clock.monotonic()
     this.#tokens = Math.min(BURST, this.#tokens + ((now - this.#refilled) / 1000) * PER_SECOND)
     this.#refilled = now
     if (this.#tokens < 1) {
