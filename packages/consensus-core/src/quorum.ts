@@ -6,6 +6,20 @@ import type { Configuration, Member, PeerId } from './types.ts'
  * Source: ZooKeeper's hierarchical quorums.
  */
 export function isQuorum(configuration: Configuration, has: (member: Member) => boolean): boolean {
+  let group = -1
+  let total = 0
+  let held = 0
+  for (const member of configuration.members) {
+    if (member.role !== 'voter' || member.weight === 0) continue
+    if (group === -1) group = member.group
+    else if (member.group !== group) return isQuorumOfGroups(configuration, has)
+    total += member.weight
+    if (has(member)) held += member.weight
+  }
+  return held * 2 > total
+}
+
+function isQuorumOfGroups(configuration: Configuration, has: (member: Member) => boolean): boolean {
   const total = new Map<number, number>()
   const held = new Map<number, number>()
   for (const member of configuration.members) {
@@ -19,5 +33,6 @@ export function isQuorum(configuration: Configuration, has: (member: Member) => 
 }
 
 export function memberOf(configuration: Configuration, id: PeerId): Member | undefined {
-  return configuration.members.find((member) => member.id === id)
+  for (const member of configuration.members) if (member.id === id) return member
+  return undefined
 }

@@ -46,19 +46,20 @@ export class Step implements Effects {
     this.state = state
   }
 
+  /** Most arrays of most steps stay empty, and to look is far cheaper than to set a length. */
   begin(now: Now): void {
     this.now = now
-    this.discards.length = 0
-    this.stagedAppends.length = 0
-    this.writes.length = 0
-    this.sends.length = 0
-    this.transfers.length = 0
-    this.cancels.length = 0
-    this.receives.length = 0
-    this.closes.length = 0
-    this.refusals.length = 0
+    if (this.discards.length > 0) this.discards.length = 0
+    if (this.stagedAppends.length > 0) this.stagedAppends.length = 0
+    if (this.writes.length > 0) this.writes.length = 0
+    if (this.sends.length > 0) this.sends.length = 0
+    if (this.transfers.length > 0) this.transfers.length = 0
+    if (this.cancels.length > 0) this.cancels.length = 0
+    if (this.receives.length > 0) this.receives.length = 0
+    if (this.closes.length > 0) this.closes.length = 0
+    if (this.refusals.length > 0) this.refusals.length = 0
     this.commitTo = null
-    this.readable.length = 0
+    if (this.readable.length > 0) this.readable.length = 0
     this.role = null
     this.fault = null
   }

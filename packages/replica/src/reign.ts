@@ -54,7 +54,7 @@ export class Reign {
   /** As of everything proposed. */
   readonly #table: OriginTable
   readonly #context: Context
-  readonly #builder = new RunBuilder(64 * 1024)
+  readonly #builder = new RunBuilder(4096)
   readonly #head = { origin: ZERO, sequence: 0, pending: 0, machine: 0, kind: KIND_CHANGE }
   readonly #inbox: Inbox
   /** The number asked for last, by origin: one question is enough on a connection that loses nothing. */

@@ -28,6 +28,8 @@ const FORMAT = 1
 const RECORD_HEAD_BYTES = 6
 const ENDS_CHUNK = 1
 export const PACKET_BYTES: number = 256 * 1024
+/** Most states are small. */
+const PACKET_BYTES_AT_FIRST = 4096
 
 interface StoredHead {
   readonly format: number
@@ -107,7 +109,7 @@ function parse(bytes: Uint8Array): Partial<StoredHead> {
 
 /** Packs records into packets of about PACKET_BYTES. Every byte is copied once: the machine's chunks may be of any size. */
 export class Packer {
-  readonly #packet: Uint8Array = new Uint8Array(PACKET_BYTES)
+  #packet: Uint8Array = new Uint8Array(PACKET_BYTES_AT_FIRST)
   #length = 0
 
   take(): Uint8Array {
@@ -135,12 +137,20 @@ export class Packer {
   }
 
   #record(machine: number, flags: number, bytes: Uint8Array): void {
+    const end = this.#length + RECORD_HEAD_BYTES + bytes.length
+    if (end > this.#packet.length) this.#grow(end)
     const packet = this.#packet
     packet[this.#length] = machine
     packet[this.#length + 1] = flags
     writeU32(packet, this.#length + 2, bytes.length)
     packet.set(bytes, this.#length + RECORD_HEAD_BYTES)
-    this.#length += RECORD_HEAD_BYTES + bytes.length
+    this.#length = end
+  }
+
+  #grow(needed: number): void {
+    const grown = new Uint8Array(Math.min(PACKET_BYTES, Math.max(needed, this.#packet.length * 4)))
+    grown.set(this.#packet.subarray(0, this.#length))
+    this.#packet = grown
   }
 }
 

@@ -98,10 +98,11 @@ export class Clients {
     done: (acknowledged: boolean) => void,
   ): void {
     const { history, timeline, profile, durability } = this.#world
-    const call = history.begin(timeline.now, { ...request, client, member: life.member.id })
+    const { kind, key, expected, value } = request
+    const call = history.begin(timeline.now, { kind, key, expected, value, client, member: life.member.id })
     const settle = this.#settling(life, call, timeoutMs, done)
     const padding = profile.paddingMax > 0 && this.#random.chance(0.3) ? this.#random.below(profile.paddingMax) : 0
-    const full: KeyedRequest = { ...request, id: call.id, origin: life.origin, number: ++life.requests, padding }
+    const full: KeyedRequest = { kind, key, expected, value, id: call.id, origin: life.origin, number: ++life.requests, padding }
     life.replica!.propose('keyed', full, { timeoutMs }).then(
       (result) =>
         settle(() => {

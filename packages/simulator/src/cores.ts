@@ -4,17 +4,28 @@ import { Violation } from './violation.ts'
 /** Called behind every step of every core; `breach` is the first invariant of that core which the step broke. */
 export type CoreWatcher = (core: Core, input: Input, effects: Effects, breach: Violation | null) => void
 
-/** Shows every step of every core in this process to `watcher`, until the returned function is called. The product knows nothing of it. */
-export function watchCores(watcher: CoreWatcher): () => void {
+let watcher: CoreWatcher | null = null
+let installed = false
+
+/** Shows every step of every core in this process to `watch`, until the returned function is called. The product knows nothing of it. */
+export function watchCores(watch: CoreWatcher): () => void {
+  watcher = watch
+  if (!installed) install()
+  return () => {
+    if (watcher === watch) watcher = null
+  }
+}
+
+/** Once in a process: each change of a prototype undoes what the engine has compiled for it. */
+function install(): void {
+  installed = true
   const original = Core.prototype.step
   Core.prototype.step = function step(this: Core, input: Input, now: Now): Effects {
+    if (watcher === null) return original.call(this, input, now)
     const earlier: Before = before(this)
     const effects = original.call(this, input, now)
     const breach = checkStep(this, earlier, effects) ?? checkState(this)
-    watcher(this, input, effects, breach === null ? null : new Violation('core', breach))
+    watcher?.(this, input, effects, breach === null ? null : new Violation('core', breach))
     return effects
-  }
-  return () => {
-    Core.prototype.step = original
   }
 }

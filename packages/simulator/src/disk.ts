@@ -26,6 +26,7 @@ interface Rot {
 type NameChange = readonly (readonly [name: string, node: FileNode | null])[]
 
 const SECTOR = 512
+const NOTHING = new Uint8Array(0)
 const HANG_MS = 1e12
 
 /** What survives of the unsynced: nothing, everything, the oldest part, or any part. */
@@ -200,7 +201,8 @@ export class SimDisk {
       grown.set(node.bytes)
       node.bytes = grown
     }
-    node.unsynced.push({ offset, length: bytes.length, before: node.bytes.slice(offset, Math.min(end, Math.max(offset, node.sizeDurable))) })
+    const before = offset < node.sizeDurable ? node.bytes.slice(offset, Math.min(end, node.sizeDurable)) : NOTHING
+    node.unsynced.push({ offset, length: bytes.length, before })
     node.bytes.set(bytes, offset)
     if (end > node.size) node.size = end
   }

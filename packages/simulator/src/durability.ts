@@ -46,7 +46,9 @@ export class StoreRecord {
   holds(zxid: Zxid): boolean {
     if (zxid === ZERO) return true
     const epoch = epochOf(zxid)
-    return this.durable.ends.some((end) => end.epoch === epoch && end.last >= zxid)
+    const { ends } = this.durable
+    for (let i = ends.length - 1; i >= 0; i--) if (ends[i]!.epoch === epoch) return ends[i]!.last >= zxid
+    return false
   }
 
   told(write: Write): void {
@@ -54,8 +56,9 @@ export class StoreRecord {
     if (write.install !== null) image = installed(image, this.#staged.get(write.install))
     if (write.truncateTo !== null) image = truncated(image, write.truncateTo.zxid, write.truncateTo.checksum)
     for (const run of write.append) image = appended(image, run)
-    if (write.epochs !== null) image = { ...image, epochs: write.epochs }
-    if (write.founding !== null) image = { ...image, founded: true }
+    const { last, checksum, ends } = image
+    if (write.epochs !== null || write.founding !== null)
+      image = { last, checksum, ends, epochs: write.epochs ?? image.epochs, founded: image.founded || write.founding !== null }
     this.#images.push(image)
     this.#tickets.push(write.ticket)
   }
@@ -208,8 +211,10 @@ function appended(image: StoreImage, run: Run): StoreImage {
   if (run.previous !== image.last || run.previousChecksum !== image.checksum)
     throw new Violation('core', `a run behind ${formatZxid(run.previous)} is appended to a log that ends at ${formatZxid(image.last)}`)
   const added = endPointsOf(run)
-  const ends = image.ends.at(-1)?.epoch === added[0]!.epoch ? [...image.ends.slice(0, -1), ...added] : [...image.ends, ...added]
-  return { ...image, last: run.last, checksum: run.checksum, ends }
+  const ends = image.ends.slice(0, image.ends.at(-1)?.epoch === added[0]!.epoch ? -1 : undefined)
+  for (const end of added) ends.push(end)
+  const { epochs, founded } = image
+  return { last: run.last, checksum: run.checksum, ends, epochs, founded }
 }
 
 function same(image: StoreImage, { log, epochs, founding }: StoredState): boolean {

@@ -195,8 +195,9 @@ export class EngineStore implements LogStore {
   /** Carries out one batch now; it is told `afterMs` later. */
   #flush(afterMs: number): void {
     const { packs, error } = this.#enter(() => this.#engine.flush())
-    const dones = packs.flatMap((pack) => this.#submitted.get(pack)!)
+    const dones: Done[] = []
     for (const pack of packs) {
+      for (const done of this.#submitted.get(pack)!) dones.push(done)
       this.#submitted.delete(pack)
       this.#packer.recycle(pack.bytes.buffer)
     }

@@ -50,8 +50,14 @@ export class History {
   acknowledged = 0
 
   begin(now: number, start: CallStart): Call {
+    const { client, member, kind, key, expected, value } = start
     const call: Call = {
-      ...start,
+      client,
+      member,
+      kind,
+      key,
+      expected,
+      value,
       id: this.calls.length + 1,
       invoked: now,
       returned: Number.POSITIVE_INFINITY,

@@ -43,7 +43,6 @@ export interface KeyedChange extends Omit<KeyedRequest, 'expected' | 'padding'> 
   readonly amount: number
 }
 
-const encoder = new TextEncoder()
 const decoder = new TextDecoder()
 const NONE: KeyedValue = { version: 0, text: '', amount: 0, items: null }
 const LINES_A_CHUNK = 8
@@ -86,7 +85,7 @@ export class KeyedMachine implements StateMachine<KeyedRequest, KeyedResult> {
 
   encodeRequest(request: KeyedRequest): Uint8Array {
     const { kind, id, origin, number, key, expected, value, padding } = request
-    return encoder.encode(`${kind} ${id} ${origin} ${number} ${key} ${expected === null ? '-' : `=${expected}`} ${value} ${'.'.repeat(padding)}`)
+    return bytesOf(`${kind} ${id} ${origin} ${number} ${key} ${expected === null ? '-' : `=${expected}`} ${value} `, padding)
   }
 
   decodeRequest(bytes: Uint8Array): KeyedRequest {
@@ -113,7 +112,7 @@ export class KeyedMachine implements StateMachine<KeyedRequest, KeyedResult> {
   }
 
   encodeResult(result: KeyedResult): Uint8Array {
-    return encoder.encode(JSON.stringify(result))
+    return bytesOf(JSON.stringify(result))
   }
 
   decodeResult(bytes: Uint8Array): KeyedResult {
@@ -137,7 +136,7 @@ export class KeyedMachine implements StateMachine<KeyedRequest, KeyedResult> {
     this.#undo = { key, before: this.#speculation.get(key) }
     this.#speculation.set(key, after)
     const filling = key === TOO_LARGE_KEY ? Math.max(context.changeBytesMax, TOO_LARGE_BYTES) : padding
-    return encoder.encode(`${kind} ${id} ${origin} ${number} ${key} ${after.version} ${amount} ${value} ${'.'.repeat(filling)}`)
+    return bytesOf(`${kind} ${id} ${origin} ${number} ${key} ${after.version} ${amount} ${value} `, filling)
   }
 
   unprepare(): void {
@@ -255,9 +254,19 @@ function* serialise(applied: Zxid, values: readonly (readonly [string, KeyedValu
     const items = value.items === null ? '-' : value.items.slice(0, value.amount).join(',')
     text += `${key} ${value.version} ${value.amount} ${value.text} ${items}\n`
     if (++lines % LINES_A_CHUNK === 0) {
-      yield encoder.encode(text)
+      yield bytesOf(text)
       text = ''
     }
   }
-  yield encoder.encode(text)
+  yield bytesOf(text)
+}
+
+const FILLING = 0x2e
+
+/** ASCII, as everything here is; behind it `filling` dots. Short texts are not worth a call of the host. */
+function bytesOf(text: string, filling = 0): Uint8Array {
+  const bytes = new Uint8Array(text.length + filling)
+  for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i)
+  if (filling > 0) bytes.fill(FILLING, text.length)
+  return bytes
 }

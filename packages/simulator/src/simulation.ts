@@ -84,6 +84,9 @@ export async function retrace(options: RunOptions, lines: number): Promise<{ rea
   return { result, lines: ring.items() }
 }
 
+const INPUT_KINDS = ['tick', 'message', 'propose', 'read', 'persisted', 'transferred', 'staged', 'applied', 'compacted', 'connection'] as const
+const KIND_HASHES = Object.fromEntries(INPUT_KINDS.map((kind) => [kind, hashText(kind)])) as Record<Input['kind'], number>
+
 class Simulation implements World {
   readonly seed: number
   readonly profile: Profile
@@ -260,7 +263,7 @@ class Simulation implements World {
     life.core ??= core
     const { id } = life.member
     const { writes, role, commitTo } = effects
-    this.trace.add(this.timeline.now, id, hashText(input.kind), writes.length * 1000 + effects.sends.length, commitTo ?? 0, () => tellStep(input, effects))
+    this.trace.add(this.timeline.now, id, KIND_HASHES[input.kind], writes.length * 1000 + effects.sends.length, commitTo ?? 0, () => tellStep(input, effects))
     if (breach !== null) this.report(breach)
     if (effects.fault !== null) this.report(new Violation('fault', `the core of member ${id} stops: ${effects.fault.code} ${effects.fault.message}`))
     this.#countPaths(input, effects)

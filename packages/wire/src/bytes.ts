@@ -1,7 +1,7 @@
 import { EPOCH_MAX, invalidArgument, readU32, writeU32, writeU64, type Zxid, zxidFromHalves } from '@antiphon/consensus-core'
 import type { Fault } from './faults.ts'
 
-const DIGITS = '0123456789abcdef'
+const PAIRS = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'))
 const HALF = 0x1_0000_0000
 /** The upper half of the largest safe integer; of the largest ZXID as well. */
 const UPPER_MAX: number = EPOCH_MAX
@@ -10,19 +10,22 @@ const UPPER_MAX: number = EPOCH_MAX
 export function writeHex(bytes: Uint8Array, at: number, text: string, digits: number): void {
   if (text.length !== digits) throw invalidArgument(`'${text}' is not made of ${digits} lower-case hexadecimal digits`)
   for (let i = 0; i < digits; i += 2) {
-    const high = DIGITS.indexOf(text[i]!)
-    const low = DIGITS.indexOf(text[i + 1]!)
+    const high = digitOf(text.charCodeAt(i))
+    const low = digitOf(text.charCodeAt(i + 1))
     if (high < 0 || low < 0) throw invalidArgument(`'${text}' is not made of ${digits} lower-case hexadecimal digits`)
     bytes[at + (i >> 1)] = (high << 4) | low
   }
 }
 
+/** -1: it is none, or not in lower case. */
+function digitOf(code: number): number {
+  if (code >= 0x30 && code <= 0x39) return code - 0x30
+  return code >= 0x61 && code <= 0x66 ? code - 0x57 : -1
+}
+
 export function readHex(bytes: Uint8Array, at: number, digits: number): string {
   let text = ''
-  for (let i = 0; i < digits; i += 2) {
-    const byte = bytes[at + (i >> 1)]!
-    text += DIGITS[byte >> 4]! + DIGITS[byte & 15]!
-  }
+  for (let i = 0; i < digits; i += 2) text += PAIRS[bytes[at + (i >> 1)]!]!
   return text
 }
 

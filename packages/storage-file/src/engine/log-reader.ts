@@ -18,6 +18,8 @@ import {
 } from './format.ts'
 import type { Extent, LogIndex, Segment } from './log-index.ts'
 
+const COLLECTED_AT_FIRST = 64 * 1024
+
 /** Records that are on their way to `offset` of `segment`. */
 export interface Underway {
   readonly segment: Segment
@@ -57,7 +59,7 @@ export class LogReader {
    * @throws AntiphonError CORRUPT, DISK_FAILED
    */
   read(index: LogIndex, after: Zxid, upTo: Zxid, bytesMax: number): Run[] {
-    const found = new Collector(bytesMax)
+    const found = new Collector(bytesMax, bytesFrom(index, after))
     for (let i = index.after(after); i < index.extents.length && !found.full; i++) {
       const extent = index.extents[i]!
       const limit = upTo < extent.end.zxid ? upTo : extent.end.zxid
@@ -153,6 +155,13 @@ function damaged(segment: Segment, offset: number): AntiphonError {
   return corruptAt(segment.name, offset, 'what is read is not what was written')
 }
 
+/** On disk, of what stands above `after`; counted no further than it matters to a `Collector`. */
+function bytesFrom(index: LogIndex, after: Zxid): number {
+  let bytes = 0
+  for (let i = index.after(after); i < index.extents.length && bytes < COLLECTED_AT_FIRST; i++) bytes += index.extents[i]!.to - index.extents[i]!.from
+  return bytes
+}
+
 /** Joins runs that follow each other, up to a number of bytes, into one piece of memory: one run for each epoch. */
 class Collector {
   readonly #bytesMax: number
@@ -163,9 +172,10 @@ class Collector {
   readonly #starts: number[] = []
   full = false
 
-  constructor(bytesMax: number) {
+  /** `bytesExpected`: no more than that will come. */
+  constructor(bytesMax: number, bytesExpected: number) {
     this.#bytesMax = bytesMax
-    this.#bytes = new Uint8Array(Math.min(Math.max(bytesMax, 256), 64 * 1024))
+    this.#bytes = new Uint8Array(Math.min(Math.max(bytesMax, 256), bytesExpected, COLLECTED_AT_FIRST))
   }
 
   /** Bytes that may still be taken. */
