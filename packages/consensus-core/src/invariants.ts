@@ -43,27 +43,22 @@ function checkEndPoints(state: CoreState): string | null {
     if (epochOf(end.last) !== end.epoch) return `the end point ${formatZxid(end.last)} is not of epoch ${end.epoch}`
     if (i > 0 && endPoints[i - 1]!.epoch >= end.epoch) return 'the end points are not ascending'
   }
-  const tail = endPoints[endPoints.length - 1]
-  if (last === 0) return tail === undefined ? null : 'an empty history has end points'
-  if (tail === undefined || tail.last !== last || tail.checksum !== checksum) return 'the last end point is not the tail of the history'
+  if (last === 0) return endPoints.length === 0 ? null : 'an empty history has end points'
+  const tail = endPoints.length === 0 ? null : endPoints[endPoints.length - 1]!
+  if (tail === null || tail.last !== last || tail.checksum !== checksum) return 'the last end point is not the tail of the history'
   return null
 }
 
 /** Only the two ends are looked at: runs are checked against their predecessor when they are appended. */
 function checkRecent(state: CoreState): string | null {
   const { recent, last, checksum } = state.history
-  const tail = recent.runs[recent.runs.length - 1]
-  if (tail !== undefined && recent.head < recent.runs.length && (tail.last !== last || tail.checksum !== checksum))
-    return 'the recent runs do not end at the tail'
-  const previous = recent.runs[recent.runs.length - 2]
-  if (
-    tail !== undefined &&
-    previous !== undefined &&
-    recent.head < recent.runs.length - 1 &&
-    (tail.previous !== previous.last || tail.previousChecksum !== previous.checksum)
-  )
-    return 'the recent runs have a hole'
-  return null
+  const held = recent.runs.length - recent.head
+  if (held === 0) return null
+  const tail = recent.runs[recent.runs.length - 1]!
+  if (tail.last !== last || tail.checksum !== checksum) return 'the recent runs do not end at the tail'
+  if (held === 1) return null
+  const previous = recent.runs[recent.runs.length - 2]!
+  return tail.previous === previous.last && tail.previousChecksum === previous.checksum ? null : 'the recent runs have a hole'
 }
 
 function checkRole(state: CoreState): string | null {

@@ -100,7 +100,7 @@ export class Announcer {
 
   /** Calls the listeners; what they cause is told in the same pass. */
   tell(): void {
-    if (this.#telling) return
+    if (this.#telling || this.#queue.length === 0) return
     this.#telling = true
     for (let i = 0; i < this.#queue.length; i++) this.#call(this.#queue[i]!.event, this.#queue[i]!.args)
     this.#queue.length = 0

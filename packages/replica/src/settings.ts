@@ -283,7 +283,14 @@ function fingerprintOf(initial: Configuration, machines: readonly NamedMachine[]
 
 /** FNV-1a, 64 bits: tells differing settings apart; guards against mistakes, not against forgery. */
 function fnv1a64(bytes: Uint8Array): string {
-  let hash = 0xcbf29ce484222325n
-  for (const byte of bytes) hash = ((hash ^ BigInt(byte)) * 0x100000001b3n) & 0xffffffffffffffffn
-  return hash.toString(16).padStart(16, '0')
+  let high = 0xcbf29ce4
+  let low = 0x84222325
+  for (const byte of bytes) {
+    low = (low ^ byte) >>> 0
+    // The prime is 2^40 + 0x1b3; both products are below 2^53.
+    const product = low * 0x1b3
+    high = (high * 0x1b3 + Math.floor(product / 0x1_0000_0000) + low * 0x100) % 0x1_0000_0000
+    low = product % 0x1_0000_0000
+  }
+  return high.toString(16).padStart(8, '0') + low.toString(16).padStart(8, '0')
 }

@@ -234,8 +234,8 @@ export class SimDisk {
 
   syncDirectory(): void {
     this.#changing()
+    for (const change of this.#unsyncedNames) rename(this.#namesDurable, change)
     this.#unsyncedNames = []
-    this.#namesDurable = new Map(this.#names)
   }
 
   #rename(change: NameChange): void {

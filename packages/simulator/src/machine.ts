@@ -136,7 +136,8 @@ export class KeyedMachine implements StateMachine<KeyedRequest, KeyedResult> {
     this.#undo = { key, before: this.#speculation.get(key) }
     this.#speculation.set(key, after)
     const filling = key === TOO_LARGE_KEY ? Math.max(context.changeBytesMax, TOO_LARGE_BYTES) : padding
-    return bytesOf(`${kind} ${id} ${origin} ${number} ${key} ${after.version} ${amount} ${value} `, filling)
+    const text = `${kind} ${id} ${origin} ${number} ${key} ${after.version} ${amount} ${value} `
+    return key === TOO_LARGE_KEY ? largeBytesOf(text, filling) : bytesOf(text, filling)
   }
 
   unprepare(): void {
@@ -228,17 +229,23 @@ export function itemsOf(value: KeyedValue): readonly string[] {
 }
 
 function decodeChange(text: string): KeyedChange {
-  const [kind, id, origin, number, key, version, amount, value] = text.split(' ') as [
-    KeyedChange['kind'],
-    string,
-    string,
-    string,
-    string,
-    string,
-    string,
-    string,
-  ]
-  return { kind, id: Number(id), origin: Number(origin), number: Number(number), key, version: Number(version), amount: Number(amount), value }
+  let at = 0
+  const next = (): string => {
+    const from = at
+    const end = text.indexOf(' ', from)
+    at = end + 1
+    return text.slice(from, end)
+  }
+  return {
+    kind: next() as KeyedChange['kind'],
+    id: Number(next()),
+    origin: Number(next()),
+    number: Number(next()),
+    key: next(),
+    version: Number(next()),
+    amount: Number(next()),
+    value: next(),
+  }
 }
 
 /** A list's items enter by the last one: every predecessor was compared when it was the last. */
@@ -262,6 +269,17 @@ function* serialise(applied: Zxid, values: readonly (readonly [string, KeyedValu
 }
 
 const FILLING = 0x2e
+let large = new Uint8Array(0)
+
+/** The same, in memory that is used again for the next of this size: nobody keeps what is above the limit. */
+function largeBytesOf(text: string, filling: number): Uint8Array {
+  const length = text.length + filling
+  if (large.length < length) large = new Uint8Array(length + 1024)
+  large.fill(FILLING, 0, Math.min(length, 1024))
+  if (large[length - 1] !== FILLING) large.fill(FILLING)
+  for (let i = 0; i < text.length; i++) large[i] = text.charCodeAt(i)
+  return large.subarray(0, length)
+}
 
 /** ASCII, as everything here is; behind it `filling` dots. Short texts are not worth a call of the host. */
 function bytesOf(text: string, filling = 0): Uint8Array {

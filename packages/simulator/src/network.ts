@@ -459,11 +459,26 @@ function wordAt(bytes: Uint8Array, at: number): number {
   return (bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!
 }
 
+const SLAB_BYTES = 64 * 1024
+let slab = new Uint8Array(0)
+let slabUsed = 0
+
+/** Memory of its own within a larger piece: a piece for each frame would cost more than the frame. */
+function memory(length: number): Uint8Array {
+  if (length > SLAB_BYTES / 4) return new Uint8Array(length)
+  if (slabUsed + length > slab.length) {
+    slab = new Uint8Array(SLAB_BYTES)
+    slabUsed = 0
+  }
+  slabUsed += length
+  return slab.subarray(slabUsed - length, slabUsed)
+}
+
 /** Copied when it is "written", not when it is handed over: a sender that changes its pieces meanwhile breaks the frame's checksum and is found out. */
 function joined(pieces: readonly Uint8Array[]): Uint8Array {
   let length = 0
   for (const piece of pieces) length += piece.length
-  const bytes = new Uint8Array(length)
+  const bytes = memory(length)
   let at = 0
   for (const piece of pieces) {
     bytes.set(piece, at)

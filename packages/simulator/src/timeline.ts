@@ -89,7 +89,7 @@ function precedes(a: Happening, b: Happening): boolean {
   return a.at < b.at || (a.at === b.at && a.sequence < b.sequence)
 }
 
-const STEPS_A_BATCH = 128
+const STEPS_A_BATCH = 512
 
 /**
  * Calls `step` until it returns false. Between two calls every promise that could settle has settled: each call is an immediate of its own, and Node empties the microtask queue between the

@@ -49,7 +49,8 @@ export interface Place {
 export class LogFiles {
   readonly #disk: CheckedDisk
   readonly #settings: LogSettings
-  readonly #zeros: Uint8Array
+  /** Of one step; made when the first is taken. */
+  #zeros: Uint8Array = new Uint8Array(0)
   #nextNumber: number
   /** The next segment, not yet with a head. Its name is durable. */
   #spare: { readonly name: string; readonly generation: number; readonly number: number; readonly file: FileHandle; filled: number } | null = null
@@ -59,7 +60,6 @@ export class LogFiles {
   constructor(disk: CheckedDisk, settings: LogSettings, nextNumber: number) {
     this.#disk = disk
     this.#settings = settings
-    this.#zeros = new Uint8Array(settings.fillBytes)
     this.#nextNumber = nextNumber
   }
 
@@ -153,7 +153,9 @@ export class LogFiles {
 
   /** How far it is filled afterwards. A disk that takes no more is no fault here: it is one when a batch finds no room. */
   #fillFile(file: FileHandle, from: number, to: number): number {
-    const count = Math.min(to - from, this.#zeros.length)
+    const { fillBytes } = this.#settings
+    if (this.#zeros.length < fillBytes) this.#zeros = new Uint8Array(fillBytes)
+    const count = Math.min(to - from, fillBytes)
     try {
       this.#disk.write(file, this.#zeros.subarray(0, count), from)
     } catch {

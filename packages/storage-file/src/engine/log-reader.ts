@@ -121,7 +121,9 @@ export class LogReader {
       }
       if (recordKind(bytes, at) !== RECORD_RUN) continue
       const payload = at + RECORD_HEAD_BYTES
-      const run = { ...runHeadAt(bytes, payload), bytes: bytes.subarray(payload + RUN_FIXED_BYTES, payload + recordLength(bytes, at)) }
+      const { previous, previousChecksum, first, last, checksum, time, entries } = runHeadAt(bytes, payload)
+      const entryBytes = bytes.subarray(payload + RUN_FIXED_BYTES, payload + recordLength(bytes, at))
+      const run: Run = { previous, previousChecksum, first, last, checksum, time, entries, bytes: entryBytes }
       if (crc32(run.bytes, run.previousChecksum) !== run.checksum) throw damaged(segment, offset)
       if (run.previous !== tail) throw corruptAt(segment.name, offset, 'an entry does not follow the one before it')
       tail = run.last
