@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process'
 import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join, relative } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { fileURLToPath, pathToFileURL } from 'node:url'
 import ts from 'typescript'
 
 /** One place where a bug is put back: `text` stands in `file` exactly once. */
@@ -27,12 +27,25 @@ export interface Mutant {
   readonly patches: readonly Patch[]
 }
 
+/** A failing run cut short. */
+export interface Length {
+  /** Happenings until the promise breaks. */
+  readonly steps: number
+  /** That are made on purpose. */
+  readonly faults: number
+  readonly members: number
+  /** The run as text: `sim --script` runs it again. */
+  readonly script: string
+}
+
 export interface Finding {
   readonly seeds: number
   readonly violations: number
-  /** Of the first violation that was printed. */
+  /** The first one that fails; null: none does. */
   readonly seed: number | null
   readonly invariant: string | null
+  /** Of the failing seeds, in their order; null where none was asked for, or none was found. */
+  readonly shrunk: readonly (Length | null)[]
   /** Over all traces. */
   readonly hash: string
   readonly exitCode: number | null
@@ -55,7 +68,8 @@ export class MutantTree {
     this.#folder = folder
   }
 
-  static async build(): Promise<MutantTree> {
+  /** `base`: bugs that stay, whatever else is put back. */
+  static async build(base: readonly Patch[] = []): Promise<MutantTree> {
     const folder = await mkdtemp(join(tmpdir(), 'antiphon-museum-'))
     const needed = new Set<string>()
     const names = await readdir(join(ROOT, 'packages'))
@@ -63,9 +77,11 @@ export class MutantTree {
       const manifest = await readFile(join(ROOT, 'packages', name, 'package.json'), 'utf8')
       const { dependencies = {} } = JSON.parse(manifest) as { dependencies?: Record<string, string> }
       for (const dependency of Object.keys(dependencies)) needed.add(dependency)
-      await write(join(folder, 'packages', name, 'package.json'), manifest)
+      // Whoever loads the copy with the condition under which the workspace loads its sources gets what was translated all the same.
+      await write(join(folder, 'packages', name, 'package.json'), manifest.replaceAll('"@antiphon/source"', '"@antiphon/nothing"'))
       for (const file of await sources(join(ROOT, 'packages', name, 'src'))) await translate(folder, relative(ROOT, file), await readFile(file, 'utf8'))
     }
+    for (const [file, { after }] of await applied(base)) await translate(folder, file, after)
     for (const dependency of needed) {
       const own = names.find((name) => dependency === `@antiphon/${name}` || dependency === name)
       const link = join(folder, 'node_modules', dependency)
@@ -77,24 +93,36 @@ export class MutantTree {
 
   /** Runs the simulator over `seeds` seeds from 1 with the mutant's bugs, or without any. @throws Error when a patch's text is not found exactly once. */
   async simulate(mutant: Mutant | null, seeds: number, args: readonly string[] = []): Promise<Finding> {
-    const originals = new Map<string, string>()
-    const patched = new Map<string, string>()
-    for (const { file, text, replacement } of mutant?.patches ?? []) {
-      const before = patched.get(file) ?? (await readFile(join(ROOT, file), 'utf8'))
-      if (!originals.has(file)) originals.set(file, before)
-      patched.set(file, replaced(file, before, text, replacement))
-    }
-    for (const [file, text] of patched) await translate(this.#folder, file, text)
+    const files = await applied(mutant?.patches ?? [])
+    for (const [file, { after }] of files) await translate(this.#folder, file, after)
     try {
       return read(await run(join(this.#folder, 'packages/simulator/dist/cli.js'), ['--seeds', String(seeds), '--json', ...args]))
     } finally {
-      for (const [file, text] of originals) await translate(this.#folder, file, text)
+      for (const [file, { before }] of files) await translate(this.#folder, file, before)
     }
+  }
+
+  /** The simulator of the copy as it stands, in this process. To be loaded once, while no bug is put back. */
+  load(): Promise<typeof import('@antiphon/simulator')> {
+    return import(/* @vite-ignore */ pathToFileURL(join(this.#folder, 'packages/simulator/dist/index.js')).href) as Promise<
+      typeof import('@antiphon/simulator')
+    >
   }
 
   dispose(): Promise<void> {
     return rm(this.#folder, { recursive: true, force: true })
   }
+}
+
+/** Each file that the patches touch, as it is and as they make it. @throws Error when a patch's text is not found exactly once. */
+export async function applied(patches: readonly Patch[]): Promise<ReadonlyMap<string, { readonly before: string; readonly after: string }>> {
+  const files = new Map<string, { readonly before: string; readonly after: string }>()
+  for (const { file, text, replacement } of patches) {
+    const held = files.get(file)
+    const before = held?.before ?? (await readFile(join(ROOT, file), 'utf8'))
+    files.set(file, { before, after: replaced(file, held?.after ?? before, text, replacement) })
+  }
+  return files
 }
 
 /** @throws Error unless `text` stands in `before` exactly once. */
@@ -135,7 +163,13 @@ function run(script: string, args: readonly string[]): Promise<{ readonly code: 
 function read({ code, output }: { readonly code: number | null; readonly output: string }): Finding {
   const last = output.trimEnd().split('\n').at(-1) ?? ''
   if (!last.startsWith('{')) throw new Error(`the simulator ended with ${code} and told no result:\n${output.slice(-4000)}`)
-  const { seeds, violations, hash } = JSON.parse(last) as { seeds: number; violations: number; hash: string }
-  const [, seed, invariant] = /^seed (\d+): VIOLATION of ([a-z-]+)/m.exec(output) ?? []
-  return { seeds, violations, seed: seed === undefined ? null : Number(seed), invariant: invariant ?? null, hash, exitCode: code, output }
+  const { seeds, violations, hash, failures } = JSON.parse(last) as {
+    seeds: number
+    violations: number
+    hash: string
+    failures: readonly { readonly seed: number; readonly invariant: string; readonly shrunk: Length | null }[]
+  }
+  const first = failures[0]
+  const shrunk = failures.map((failure) => failure.shrunk)
+  return { seeds, violations, seed: first?.seed ?? null, invariant: first?.invariant ?? null, shrunk, hash, exitCode: code, output }
 }
