@@ -224,8 +224,8 @@ export class Clients {
       end()
     }
     const watch = (): void => {
-      // A paused process answers later.
-      if (this.#world.wasPaused(life.member.id, GRACE_MS)) overdue = timeline.after(GRACE_MS, 0, watch)
+      // A process that stands still, or is slow, answers later.
+      if (this.#world.wasLate(life.member.id, GRACE_MS)) overdue = timeline.after(GRACE_MS, 0, watch)
       else report(new Violation('liveness', `call ${id} on member ${life.member.id} was not answered within its timeout of ${timeoutMs} ms`))
     }
     let overdue = timeline.after(timeoutMs * 1.1 + GRACE_MS, 0, watch)

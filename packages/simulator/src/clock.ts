@@ -21,7 +21,12 @@ export class VirtualClock implements Clock {
   readonly #owner: number
   readonly #skew: ClockSkew
   readonly #random: SeededRandom
-  readonly #bootAt: number
+  /** Unix time when the process began, had nobody set the clock. */
+  readonly #wallAtBoot: Millis
+  /** What the monotonic clock told at `#rateSince`, from when on it runs at `#rate`. */
+  #told = 0
+  #rateSince: number
+  #rate: number
   #stopped = false
   #wallJumpMs = 0
 
@@ -30,15 +35,17 @@ export class VirtualClock implements Clock {
     this.#owner = owner
     this.#skew = skew
     this.#random = random
-    this.#bootAt = timeline.now
+    this.#wallAtBoot = WALL_AT_START + timeline.now * skew.rate + skew.wallOffsetMs
+    this.#rateSince = timeline.now
+    this.#rate = skew.rate
   }
 
   monotonic(): Millis {
-    return (this.#timeline.now - this.#bootAt) * this.#skew.rate
+    return this.#told + (this.#timeline.now - this.#rateSince) * this.#rate
   }
 
   wall(): Millis {
-    return Math.floor(WALL_AT_START + this.#timeline.now * this.#skew.rate + this.#skew.wallOffsetMs + this.#wallJumpMs)
+    return Math.floor(this.#wallAtBoot + this.monotonic() + this.#wallJumpMs)
   }
 
   /** Somebody sets the wall clock: it jumps by `byMs`, back when negative. */
@@ -46,9 +53,16 @@ export class VirtualClock implements Clock {
     this.#wallJumpMs += byMs
   }
 
+  /** Both clocks run `by` times as fast as they should from here on; 1: as before any drift. */
+  drift(by: number): void {
+    this.#told = this.monotonic()
+    this.#rateSince = this.#timeline.now
+    this.#rate = this.#skew.rate * by
+  }
+
   schedule(delayMs: Millis, callback: () => void): Cancel {
     const slack = this.#skew.timerSlackMs > 0 ? this.#random.span(0, this.#skew.timerSlackMs) : 0
-    return this.#later(Math.max(0, delayMs) / this.#skew.rate + slack, callback)
+    return this.#later(Math.max(0, delayMs) / this.#rate + slack, callback)
   }
 
   defer(callback: () => void): void {

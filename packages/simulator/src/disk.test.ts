@@ -121,7 +121,7 @@ test('what a failed sync has given up can be read, and is gone when the machine 
     mounted.sync(file)
     mounted.syncDirectory()
     mounted.write(file, filled(600, 2), 600)
-    disk.failNextSync()
+    disk.failNext('sync')
     expect(() => mounted.sync(file)).toThrow('EIO')
     expect(disk.excuses('DISK_FAILED')).toBe(true)
     disk.unmount()
@@ -165,4 +165,67 @@ test('rot changes one bit, until it is undone; a wiped disk is empty', () => {
   expect(disk.excuses('CORRUPT')).toBe(false)
   disk.wipe()
   expect(content(disk, 'log')).toBeNull()
+})
+
+test('a flush that begins while the disk hangs does not end before it goes on', () => {
+  const disk = makeDisk(1)
+  disk.hangUntil(500)
+  expect(disk.flushMs()).toBeGreaterThanOrEqual(500)
+  disk.calm()
+  expect(disk.flushMs()).toBeLessThan(10)
+})
+
+test('one operation fails, once; the process may stop by that, and the next one may not', () => {
+  const disk = makeDisk(1)
+  const mounted = disk.mount()
+  const file = mounted.open('log', 'create')
+  disk.failNext('write')
+  mounted.sync(file)
+  expect(() => mounted.write(file, filled(10, 1), 0)).toThrow('EIO')
+  mounted.write(file, filled(10, 1), 0)
+  expect(disk.excuses('DISK_FAILED')).toBe(true)
+  disk.mount()
+  expect(disk.excuses('DISK_FAILED')).toBe(false)
+})
+
+test('a misdirected read gives as many bytes as asked for, of another place, once', () => {
+  let astray = 0
+  for (let seed = 1; seed <= 20; seed++) {
+    const disk = makeDisk(seed)
+    const mounted = disk.mount()
+    const [one, two] = ['one', 'two'].map((name) => mounted.open(name, 'create'))
+    mounted.write(one!, filled(512, 1), 0)
+    mounted.write(one!, filled(512, 2), 512)
+    mounted.write(two!, filled(100, 3), 0)
+    disk.misreadAfter(1)
+    const reads = [1, 2, 3].map(() => {
+      const bytes = new Uint8Array(200)
+      expect(mounted.read(one!, bytes, 0)).toBe(200)
+      return bytes
+    })
+    expect([reads[0], reads[2]]).toEqual([filled(200, 1), filled(200, 1)])
+    if (reads[1]![0] !== 1) astray++
+    expect(disk.excuses('CORRUPT')).toBe(true)
+  }
+  expect(astray).toBeGreaterThan(5)
+})
+
+test('rot behind what a process wrote last is before every one of its last flushes, and is gone where it writes again', () => {
+  const disk = makeDisk(1)
+  const mounted = disk.mount()
+  const file = mounted.open('log', 'create')
+  for (let flush = 0; flush < 6; flush++) {
+    expect(disk.decayBehind()).toBe(false)
+    mounted.write(file, filled(100, 0), flush * 100)
+    mounted.sync(file)
+  }
+  expect(disk.decayBehind()).toBe(true)
+  const at = content(disk, 'log')!.findIndex((byte) => byte !== 0)
+  expect(at).toBeGreaterThanOrEqual(0)
+  expect(at).toBeLessThan(200)
+  const again = disk.mount()
+  again.write(again.open('log', 'write'), filled(1, 0), at)
+  expect(disk.excuses('CORRUPT')).toBe(false)
+  disk.restore()
+  expect(content(disk, 'log')).toEqual(filled(600, 0))
 })

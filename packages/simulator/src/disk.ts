@@ -13,6 +13,8 @@ interface FileNode {
   unsynced: { readonly offset: number; readonly length: number; readonly before: Uint8Array }[]
   /** How many of these a failed sync has given up: they can be read until the machine dies, and no later sync makes them durable. */
   givenUp: number
+  /** Where each of the last flushes that had something to flush began to write: something that was flushed later follows what stands before all of them. */
+  frontier: number[]
 }
 
 /** One byte that has changed by itself. */
@@ -27,7 +29,12 @@ type NameChange = readonly (readonly [name: string, node: FileNode | null])[]
 
 const SECTOR = 512
 const NOTHING = new Uint8Array(0)
+/** A batch may be followed by as many flushes, less one, that only fill the file with zeros. */
+const FRONTIERS = 5
 const HANG_MS = 1e12
+
+/** What can be asked of a disk. */
+export type DiskOperation = 'open' | 'read' | 'write' | 'sync' | 'rename' | 'remove' | 'syncDirectory'
 
 /** What survives of the unsynced: nothing, everything, the oldest part, or any part. */
 type Survival = 'none' | 'all' | 'prefix' | 'any'
@@ -46,11 +53,15 @@ export class SimDisk {
   /** Changes until the machine dies; negative: it does not. */
   #dieAfter = -1
   #die: (() => void) | null = null
+  #hangUntil = 0
   #fullUntil = 0
-  #failNextSync = false
+  #failNext: DiskOperation | null = null
+  /** Reads until one is misdirected; negative: none is. */
+  #misreadAfter = -1
   #rot: Rot | null = null
   /** What the disk has done to the process that has it mounted. */
   #hasFailed = false
+  #hasMisread = false
 
   constructor(timeline: Timeline, random: SeededRandom, conditions: DiskConditions) {
     this.#timeline = timeline
@@ -62,6 +73,7 @@ export class SimDisk {
   mount(): Disk {
     this.#mounted = new MountedDisk(this)
     this.#hasFailed = false
+    this.#hasMisread = false
     return this.#mounted
   }
 
@@ -70,7 +82,8 @@ export class SimDisk {
     const { flushLow, flushHigh, slowChance, slowMs } = this.#conditions
     let ms = this.#random.span(flushLow, flushHigh)
     if (slowChance > 0 && this.#random.chance(slowChance)) ms += this.#random.span(0, slowMs)
-    return this.#timeline.now < this.#slowUntil ? ms + this.#random.span(0, this.#slowMs) : ms
+    if (this.#timeline.now < this.#slowUntil) ms += this.#random.span(0, this.#slowMs)
+    return this.#timeline.now < this.#hangUntil ? ms + this.#hangUntil - this.#timeline.now : ms
   }
 
   slowUntil(time: number, byMs: number): void {
@@ -78,9 +91,14 @@ export class SimDisk {
     this.#slowMs = byMs
   }
 
+  /** No flush that begins before then ends before then. */
+  hangUntil(time: number): void {
+    this.#hangUntil = time
+  }
+
   /** No flush ends any more. */
   hang(): void {
-    this.slowUntil(Number.POSITIVE_INFINITY, HANG_MS)
+    this.hangUntil(this.#timeline.now + HANG_MS)
   }
 
   /** Until then files do not grow. */
@@ -88,17 +106,31 @@ export class SimDisk {
     this.#fullUntil = time
   }
 
-  /** The next sync of a file fails. */
-  failNextSync(): void {
-    this.#failNextSync = true
+  /** The next operation of this kind fails; a sync only when there is something to make durable. */
+  failNext(operation: DiskOperation): void {
+    this.#failNext = operation
+  }
+
+  /** A read after `reads` others gives what stands in another place. */
+  misreadAfter(reads: number): void {
+    this.#misreadAfter = reads
   }
 
   /** Changes a bit somewhere in a file; false when there is none. To be called while no process is there. */
   decay(): boolean {
-    const nodes = [...this.#names.values()].filter((node) => node.size > 0)
+    return this.#decay((node) => node.size)
+  }
+
+  /** The same while a process works on it: a bit that was flushed and that something flushed follows, for only there rot can be told from tearing. */
+  decayBehind(): boolean {
+    return this.#decay((node) => Math.min(...node.frontier))
+  }
+
+  #decay(limitOf: (node: FileNode) => number): boolean {
+    const nodes = [...this.#names.values()].filter((node) => limitOf(node) > 0)
     if (nodes.length === 0 || this.#rot !== null) return false
     const node = this.#random.pick(nodes)
-    const rot: Rot = { node, at: this.#random.below(node.size), mask: 1 << this.#random.below(8) }
+    const rot: Rot = { node, at: this.#random.below(limitOf(node)), mask: 1 << this.#random.below(8) }
     node.bytes[rot.at]! ^= rot.mask
     this.#rot = rot
     return true
@@ -115,7 +147,7 @@ export class SimDisk {
   /** May a process on this disk stop with this error? */
   excuses(code: string): boolean {
     if (code === 'DISK_FULL' || code === 'DISK_FAILED') return this.#hasFailed
-    return this.#rot !== null && (code === 'CORRUPT' || code === 'DIVERGED')
+    return (this.#rot !== null || this.#hasMisread) && (code === 'CORRUPT' || code === 'DIVERGED')
   }
 
   /** A new disk takes the place of this one. */
@@ -128,8 +160,10 @@ export class SimDisk {
 
   calm(): void {
     this.#slowUntil = 0
+    this.#hangUntil = 0
     this.#fullUntil = 0
-    this.#failNextSync = false
+    this.#failNext = null
+    this.#misreadAfter = -1
     this.restore()
     Object.assign(this.#conditions, { flushHigh: Math.min(3, this.#conditions.flushHigh), slowChance: 0 })
     this.#dieAfter = -1
@@ -174,6 +208,23 @@ export class SimDisk {
 
   // For the mounted disk.
 
+  /** @throws EIO when `operation` is the one that is to fail. */
+  fail(operation: DiskOperation): void {
+    if (this.#failNext !== operation) return
+    this.#failNext = null
+    this.#hasFailed = true
+    throw failure('EIO', `${operation} failed`)
+  }
+
+  /** The place that a read at `offset` of `node` reads. */
+  placeOfRead(node: FileNode, offset: number): { readonly node: FileNode; readonly offset: number } {
+    if (this.#misreadAfter < 0 || this.#misreadAfter-- > 0) return { node, offset }
+    this.#hasMisread = true
+    const others = [...this.#names.values()].filter((other) => other !== node)
+    if (others.length > 0 && this.#random.chance(0.5)) return { node: this.#random.pick(others), offset }
+    return { node, offset: SECTOR * this.#random.below(Math.ceil(Math.max(1, node.size) / SECTOR)) }
+  }
+
   list(): readonly string[] {
     return [...this.#names.keys()]
   }
@@ -184,7 +235,7 @@ export class SimDisk {
 
   create(name: string): FileNode {
     this.#changing()
-    const node: FileNode = { bytes: new Uint8Array(SECTOR), size: 0, sizeDurable: 0, unsynced: [], givenUp: 0 }
+    const node: FileNode = { bytes: new Uint8Array(SECTOR), size: 0, sizeDurable: 0, unsynced: [], givenUp: 0, frontier: [0] }
     this.#rename([[name, node]])
     return node
   }
@@ -201,6 +252,8 @@ export class SimDisk {
       grown.set(node.bytes)
       node.bytes = grown
     }
+    // What is written over is no rot any more.
+    if (this.#rot?.node === node && this.#rot.at >= offset && this.#rot.at < end) this.restore()
     const before = offset < node.sizeDurable ? node.bytes.slice(offset, Math.min(end, node.sizeDurable)) : NOTHING
     node.unsynced.push({ offset, length: bytes.length, before })
     node.bytes.set(bytes, offset)
@@ -209,12 +262,11 @@ export class SimDisk {
 
   sync(node: FileNode): void {
     this.#changing()
-    if (this.#failNextSync && node.unsynced.length > 0) {
-      this.#failNextSync = false
-      this.#hasFailed = true
+    if (this.#failNext === 'sync' && node.unsynced.length > 0) {
       node.givenUp = node.unsynced.length
-      throw failure('EIO', 'the flush failed')
+      this.fail('sync')
     }
+    if (node.unsynced.length > node.givenUp) this.#advance(node)
     node.unsynced.length = node.givenUp
     if (node.givenUp === 0) node.sizeDurable = node.size
   }
@@ -236,6 +288,12 @@ export class SimDisk {
     this.#changing()
     for (const change of this.#unsyncedNames) rename(this.#namesDurable, change)
     this.#unsyncedNames = []
+  }
+
+  #advance(node: FileNode): void {
+    let first = Number.POSITIVE_INFINITY
+    for (const { offset } of node.unsynced) if (offset < first) first = offset
+    if (node.frontier.push(first) > FRONTIERS) node.frontier.shift()
   }
 
   #rename(change: NameChange): void {
@@ -318,6 +376,7 @@ class MountedDisk implements Disk {
 
   open(name: string, mode: 'read' | 'write' | 'create'): FileHandle {
     const disk = this.#live()
+    disk.fail('open')
     const found = disk.find(name)
     if (mode === 'create' && found !== undefined) throw failure('EEXIST', name)
     if (mode !== 'create' && found === undefined) throw failure('ENOENT', name)
@@ -336,15 +395,24 @@ class MountedDisk implements Disk {
 
   read(file: FileHandle, into: Uint8Array, offset: number): number {
     const node = this.#node(file)
-    const bytes = node.bytes.subarray(offset, Math.min(node.size, offset + into.length))
-    into.set(bytes)
-    return bytes.length
+    const disk = this.#live()
+    disk.fail('read')
+    const length = Math.max(0, Math.min(node.size - offset, into.length))
+    const place = disk.placeOfRead(node, offset)
+    if (place.node === node && place.offset === offset) into.set(node.bytes.subarray(offset, offset + length))
+    else {
+      into.fill(0, 0, length)
+      into.set(place.node.bytes.subarray(place.offset, Math.min(place.node.size, place.offset + length)))
+    }
+    return length
   }
 
   write(file: FileHandle, bytes: Uint8Array, offset: number): void {
     const node = this.#node(file)
     if (!this.#files.get(file)!.writable) throw failure('EBADF', 'opened for reading')
-    this.#live().write(node, bytes, offset)
+    const disk = this.#live()
+    disk.fail('write')
+    disk.write(node, bytes, offset)
   }
 
   sync(file: FileHandle): void {
@@ -355,17 +423,21 @@ class MountedDisk implements Disk {
     const disk = this.#live()
     const node = disk.find(from)
     if (node === undefined) throw failure('ENOENT', from)
+    disk.fail('rename')
     disk.rename(from, to, node)
   }
 
   remove(name: string): void {
     const disk = this.#live()
     if (disk.find(name) === undefined) throw failure('ENOENT', name)
+    disk.fail('remove')
     disk.remove(name)
   }
 
   syncDirectory(): void {
-    this.#live().syncDirectory()
+    const disk = this.#live()
+    disk.fail('syncDirectory')
+    disk.syncDirectory()
   }
 
   #live(): SimDisk {

@@ -90,14 +90,14 @@ test('a wiped store counts no more: what it held must be elsewhere', () => {
   const durability = new Durability(CONFIGURATION, COUNTER_MAX)
   const founding = { ensembleId: 'e', configuration: CONFIGURATION }
   for (const id of [ONE, TWO, THREE]) {
-    expect(durability.mayWipe(ONE)).toBe(false)
+    expect(durability.mayChangeDisks([ONE], false)).toBe(false)
     durability.record(id).told(write(1, { founding, append: id === THREE ? [] : [first] }))
     durability.record(id).becameDurable(1)
   }
   durability.committed(first.last, 'somebody commits')
-  expect(durability.mayWipe(ONE)).toBe(true)
+  expect(durability.mayChangeDisks([ONE], true)).toBe(true)
   durability.wiped(ONE)
-  expect([durability.isWiped(ONE), durability.mayWipe(TWO)]).toEqual([true, false])
+  expect([durability.isCounted(ONE), durability.hasLost, durability.mayChangeDisks([TWO], true)]).toEqual([false, true, false])
   // Any quorum of those that count includes member 2.
   durability.shrunk(ONE)
   durability.record(ONE).told(write(1, { append: [first, second] }))
@@ -122,4 +122,23 @@ test('no epoch is longer than its counter', () => {
   const durability = new Durability(CONFIGURATION, 3)
   durability.sawRun(ONE, first)
   expect(() => durability.sawRun(ONE, second)).toThrow('beyond the end of the counter')
+})
+
+test('two stores that have changed places count for nobody, and lose nothing', () => {
+  const durability = new Durability(CONFIGURATION, COUNTER_MAX)
+  const founding = { ensembleId: 'e', configuration: CONFIGURATION }
+  for (const id of [ONE, TWO, THREE]) {
+    durability.record(id).told(write(1, { founding, append: id === THREE ? [] : [first] }))
+    durability.record(id).becameDurable(1)
+  }
+  expect([durability.mayChangeDisks([ONE, THREE], false), durability.mayChangeDisks([ONE, THREE], true)]).toEqual([true, false])
+  durability.swapped(ONE, THREE)
+  expect([ONE, TWO, THREE].map((id) => durability.isCounted(id))).toEqual([false, true, false])
+  durability.committed(first.last, 'somebody commits')
+  expect(durability.record(THREE).holds(first.last)).toBe(true)
+  durability.record(THREE).told(write(2, { truncateTo: { zxid: ZERO, checksum: 0 } }))
+  expect(durability.record(THREE).becameDurable(2)).toBe(true)
+  expect(() => durability.shrunk(THREE)).toThrow('is no longer held by a quorum')
+  durability.swapped(ONE, THREE)
+  expect(durability.isCounted(ONE)).toBe(true)
 })

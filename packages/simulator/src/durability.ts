@@ -104,15 +104,16 @@ export class StoreRecord {
 
 /** What all stores together must hold: everything that was committed, for ever. */
 export class Durability {
+  /** Of the disk that each member has. */
   readonly #records = new Map<PeerId, StoreRecord>()
+  /** Of the store that the ensemble was founded with, by its member, wherever it is: it alone counts for that member (rule 9). */
+  readonly #homes = new Map<PeerId, StoreRecord>()
+  /** Gone for good. What they held when they went stays: their acknowledgements were true, and some may still be under way. */
+  readonly #lost = new Set<StoreRecord>()
   readonly #checksums = new Map<Zxid, number>()
   readonly #configuration: Configuration
   readonly #counterMax: number
   #committed: Zxid = ZERO
-  /** A wiped store counts no more under its member's name (rule 9). */
-  readonly #wiped = new Set<PeerId>()
-  /** What a wiped store held when it went: its acknowledgements were true, and some may still be under way. */
-  readonly #former = new Map<PeerId, StoreRecord>()
 
   /** `counterMax`: the highest counter that an epoch has room for. */
   constructor(configuration: Configuration, counterMax: number) {
@@ -125,27 +126,39 @@ export class Durability {
     if (record === undefined) {
       record = new StoreRecord()
       this.#records.set(member, record)
+      this.#homes.set(member, record)
     }
     return record
   }
 
-  /** May `member` get an empty disk? Once in a run, when all are founded and the others are a quorum. */
-  mayWipe(member: PeerId): boolean {
-    const founded = this.#configuration.members.every(({ id }) => this.#records.get(id)?.durable.founded === true)
-    return founded && this.#wiped.size === 0 && isQuorum(this.#configuration, ({ id }) => id !== member)
+  /** May these members lose their disks, or get others? When all are founded. `forGood`: and when those that count without them are a quorum. */
+  mayChangeDisks(members: readonly PeerId[], forGood: boolean): boolean {
+    const { members: all } = this.#configuration
+    if (!all.every(({ id }) => this.#records.get(id)?.durable.founded === true)) return false
+    return !forGood || isQuorum(this.#configuration, ({ id }) => this.isCounted(id) && !members.includes(id))
   }
 
   /** Its disk is empty now. */
   wiped(member: PeerId): void {
-    this.#wiped.add(member)
-    const record = this.#records.get(member)
-    if (record !== undefined) this.#former.set(member, record)
+    this.#lost.add(this.record(member))
     this.#records.set(member, new StoreRecord())
   }
 
-  /** Has `member` another store than the one that the ensemble was founded with? */
-  isWiped(member: PeerId): boolean {
-    return this.#wiped.has(member)
+  /** Each has the other one's disk now. */
+  swapped(one: PeerId, other: PeerId): void {
+    const record = this.record(one)
+    this.#records.set(one, this.record(other))
+    this.#records.set(other, record)
+  }
+
+  /** Has `member` the store that the ensemble was founded with? */
+  isCounted(member: PeerId): boolean {
+    return this.record(member) === this.#homes.get(member)
+  }
+
+  /** Is a disk gone for good? */
+  get hasLost(): boolean {
+    return this.#lost.size > 0
   }
 
   /** An entry has one author and one predecessor: whoever holds its ZXID holds the same history. @throws Violation */
@@ -158,14 +171,14 @@ export class Durability {
 
   /** @throws Violation unless a quorum holds `zxid` durably. */
   committed(zxid: Zxid, by: string): void {
-    if (zxid <= this.#committed && this.#wiped.size > 0) return
+    if (zxid <= this.#committed && this.hasLost) return
     if (!this.#quorumHolds(zxid)) throw new Violation('durability', `${by} ${formatZxid(zxid)}, which no quorum holds durably: ${this.#tell()}`)
     if (zxid > this.#committed) this.#committed = zxid
   }
 
   /** A store has dropped entries. @throws Violation when that takes something committed from a quorum. */
   shrunk(member: PeerId): void {
-    if (this.#wiped.size > 0 ? this.#quorumLacks(this.#committed) : !this.#quorumHolds(this.#committed)) {
+    if (this.hasLost ? this.#quorumLacks(this.#committed) : !this.#quorumHolds(this.#committed)) {
       throw new Violation(
         'durability',
         `member ${member} dropped entries, and ${formatZxid(this.#committed)}, which was committed, is no longer held by a quorum: ${this.#tell()}`,
@@ -174,12 +187,15 @@ export class Durability {
   }
 
   #quorumHolds(zxid: Zxid): boolean {
-    return isQuorum(this.#configuration, ({ id }) => (this.#wiped.has(id) ? this.#former : this.#records).get(id)?.holds(zxid) === true)
+    return isQuorum(this.#configuration, ({ id }) => this.#homes.get(id)?.holds(zxid) === true)
   }
 
   /** Could a leader be elected without it? */
   #quorumLacks(zxid: Zxid): boolean {
-    return isQuorum(this.#configuration, ({ id }) => !this.#wiped.has(id) && this.#records.get(id)?.holds(zxid) !== true)
+    return isQuorum(this.#configuration, ({ id }) => {
+      const home = this.#homes.get(id)
+      return home === undefined || (!this.#lost.has(home) && !home.holds(zxid))
+    })
   }
 
   #saw(member: PeerId, zxid: Zxid, checksum: number): void {
@@ -189,7 +205,9 @@ export class Durability {
   }
 
   #tell(): string {
-    return [...this.#records].map(([id, record]) => `member ${id}: ${tell(record.durable)}`).join('; ')
+    return [...this.#homes]
+      .map(([id, record]) => `the store of member ${id}${this.#lost.has(record) ? ', which is lost' : ''}: ${tell(record.durable)}`)
+      .join('; ')
   }
 }
 

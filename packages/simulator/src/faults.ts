@@ -1,7 +1,10 @@
+import type { Effects } from '@antiphon/consensus-core'
 import type { PeerId } from '@antiphon/ports'
+import type { Passage } from './network.ts'
+import { bothWays, type Direction, oneWay, ring, twoGroups } from './partitions.ts'
 import type { FaultKind, FaultPlan } from './profile.ts'
 import { SeededRandom } from './random.ts'
-import type { Member, World } from './world.ts'
+import type { Life, Member, World } from './world.ts'
 
 /** One fault as it came about. It stands for itself: with the others of its run left out it does the same, to whatever state it meets. */
 export interface FaultEvent {
@@ -15,6 +18,13 @@ export interface FaultEvent {
   readonly draw: number
 }
 
+interface Aim {
+  readonly life: Life
+  readonly matters: (effects: Effects) => boolean
+  left: number
+  readonly strike: () => void
+}
+
 /** Makes trouble by plan, or as it is told, until it is told to stop; then it leaves nothing behind. */
 export class Faults {
   readonly #world: World
@@ -22,6 +32,11 @@ export class Faults {
   readonly #script: readonly FaultEvent[] | null
   readonly #made: FaultEvent[] = []
   over = false
+  /** A crash that waits for its moment. */
+  aim: Aim | null = null
+  /** Two members have each other's disk; `undo`: not for good. */
+  swapped = false
+  undo: (() => void) | null = null
 
   /** `script`: these faults instead of those of the profile's plans. */
   constructor(world: World, random: SeededRandom, script: readonly FaultEvent[] | null) {
@@ -47,9 +62,23 @@ export class Faults {
     const { members, network, trace, timeline } = this.#world
     trace.add(timeline.now, 0, 40, 0, 0, () => 'the faults end')
     network.heal()
+    this.undo?.()
     for (const member of members) {
       member.disk.calm()
       if (member.life === null) member.boot()
+    }
+  }
+
+  /** A core has made a step. */
+  stepped(life: Life, effects: Effects): void {
+    const { aim } = this
+    if (aim === null || (aim.life === life && !aim.matters(effects))) return
+    if (aim.life.over) this.aim = null
+    else if (aim.life === life && aim.left-- === 0) {
+      this.aim = null
+      this.#world.timeline.after(0, 0, () => {
+        if (!this.over && !life.over) aim.strike()
+      })
     }
   }
 
@@ -97,56 +126,91 @@ class Fault {
 
   make(): void {
     const { kind, lastsMs } = this.#event
-    const { members, network, timeline, trace } = this.#world
-    this.#world.count(`fault ${kind}`)
+    const { timeline, trace } = this.#world
     trace.add(timeline.now, 0, 41, Math.floor(lastsMs), 0, () => `FAULT ${kind} for ${lastsMs.toFixed(0)} ms`)
+    if (this.#make(kind, lastsMs)) this.#world.count(`fault ${kind}`)
+  }
+
+  /** False when there was nobody whom it could meet. */
+  #make(kind: FaultKind, lastsMs: number): boolean {
+    const random = this.#random
+    const { members, network, timeline } = this.#world
+    const until = timeline.now + lastsMs
     switch (kind) {
       case 'crash':
         return this.#crash(this.#victim(), lastsMs)
       case 'crash-in-write':
         return this.#crashInWrite(this.#victim(), lastsMs)
+      case 'crash-at-step':
+        return this.#crashAtStep(this.#victim(), lastsMs)
       case 'crash-many':
         return this.#crashMany(lastsMs)
       case 'restart':
         return this.#restart(this.#victim(), lastsMs)
       case 'sever':
-        return this.#sever(1, 0)
+        return this.#connections(1, 0, (a, b) => network.sever(a, b))
       case 'flap':
-        return this.#sever(this.#random.between(3, 8), lastsMs)
+        return this.#connections(random.between(3, 8), lastsMs, (a, b) => network.sever(a, b))
+      case 'double-dial':
+        return this.#connections(random.between(1, 4), random.span(0, 5), (a, b) => network.redial(a, b))
       case 'partition':
-        return this.#partition(lastsMs, null)
+        return this.#block(twoGroups(members, random, null), lastsMs, 'cut')
       case 'bridge':
-        return this.#partition(lastsMs, this.#random.pick(members).id)
-      case 'isolate': {
-        const { id } = this.#victim()
-        return this.#block(
-          members.flatMap((other) => (other.id === id ? [] : [pair(id, other.id), pair(other.id, id)])),
-          lastsMs,
-        )
-      }
+        return this.#block(twoGroups(members, random, random.pick(members).id), lastsMs, 'cut')
+      case 'ring':
+        return this.#block(ring(members, random), lastsMs, 'cut')
+      case 'isolate':
+        return this.#block(bothWays(members, this.#victim().id), lastsMs, 'cut')
       case 'one-way':
-        return this.#oneWay(this.#victim().id, lastsMs)
+        return this.#block(oneWay(members, random, this.#victim().id), lastsMs, 'cut')
+      case 'black-hole': {
+        const { id } = this.#victim()
+        return this.#block(random.chance(0.5) ? bothWays(members, id) : oneWay(members, random, id), lastsMs, 'hole')
+      }
       case 'pause':
-        return this.#world.pause(this.#victim().id, lastsMs)
+        this.#world.pause(this.#victim().id, lastsMs)
+        return true
+      case 'slow-member':
+        this.#world.slow(this.#victim().id, lastsMs, random.pick([0.2, 1, 5, 20]))
+        return true
       case 'slow-disk':
-        return this.#victim().disk.slowUntil(timeline.now + lastsMs, this.#random.span(10, lastsMs))
+        this.#victim().disk.slowUntil(until, random.span(10, lastsMs))
+        return true
+      case 'hang-disk':
+        this.#victim().disk.hangUntil(until)
+        return true
       case 'slow-network':
-        network.slowUntil(timeline.now + lastsMs, this.#random.between(5, 50))
-        return
+        network.slowUntil(until, random.between(5, 50))
+        return true
+      case 'slow-link':
+        return this.#throttle(oneWay(members, random, this.#victim().id), until)
       case 'clock-jump':
-        return this.#victim().life?.clock.jump(this.#random.pick([-30_000, -500, 700, 60_000]))
+        this.#victim().life?.clock.jump(random.pick([-30_000, -500, 700, 60_000]))
+        return true
+      case 'clock-drift':
+        return this.#drift(this.#victim(), lastsMs)
       case 'kill':
         return this.#kill(this.#victim())
       case 'flush-error':
         return this.#failFlush(this.#victim())
+      case 'disk-error':
+        return this.#failDisk(this.#victim())
       case 'disk-full':
-        return this.#victim().disk.fullUntil(timeline.now + lastsMs)
+        this.#victim().disk.fullUntil(until)
+        return true
       case 'rot':
         return this.#rot(this.#victim(), lastsMs)
+      case 'rot-behind':
+        return this.#rotBehind(this.#victim(), lastsMs)
+      case 'misread':
+        return this.#misread(this.#victim())
       case 'flip-bits':
-        return network.flipUntil(timeline.now + lastsMs)
+        network.flipUntil(until)
+        return true
       case 'wipe':
         return this.#wipe(this.#victim(), lastsMs)
+      case 'swap-disks':
+        return this.#swapDisks(this.#victim(), lastsMs)
     }
   }
 
@@ -161,10 +225,11 @@ class Fault {
     return members[this.met - 1]!
   }
 
-  #crash(member: Member, downMs: number): void {
-    if (member.life === null) return
+  #crash(member: Member, downMs: number): boolean {
+    if (member.life === null) return false
     member.crash()
     this.#bootLater(member, downMs)
+    return true
   }
 
   #bootLater(member: Member, downMs: number): void {
@@ -173,26 +238,50 @@ class Fault {
     })
   }
 
-  #crashInWrite(member: Member, lastsMs: number): void {
-    if (member.life === null) return
+  #crashInWrite(member: Member, lastsMs: number): boolean {
+    if (member.life === null) return false
     member.disk.failAfter(this.#random.below(12), () => {
       this.#world.count('crash within a write')
       member.crash()
       this.#world.timeline.after(this.#random.span(10, lastsMs), 0, () => member.boot())
     })
+    return true
   }
 
-  #kill(member: Member): void {
-    if (member.life === null) return
+  #crashAtStep(member: Member, lastsMs: number): boolean {
+    if (member.life === null) return false
+    const [matters, times] = this.#random.pick(MOMENTS)
+    this.#faults.aim = { life: member.life, matters, left: this.#random.below(times), strike: () => void this.#crash(member, lastsMs) }
+    return true
+  }
+
+  #kill(member: Member): boolean {
+    if (member.life === null) return false
     member.kill()
     this.#bootLater(member, this.#random.span(5, 100))
     this.#dieAfterBoot(member)
+    return true
   }
 
   /** The next flush of a file fails; the process stops by that, and its machine may die when it is back. */
-  #failFlush(member: Member): void {
-    member.disk.failNextSync()
+  #failFlush(member: Member): boolean {
+    member.disk.failNext('sync')
     this.#dieAfterBoot(member)
+    return true
+  }
+
+  /** Most of what a disk is asked besides flushes of files, it is asked when a store is opened. */
+  #failDisk(member: Member): boolean {
+    member.disk.failNext(this.#random.pick(['open', 'read', 'write', 'rename', 'remove', 'syncDirectory']))
+    if (this.#random.chance(0.5)) this.#crash(member, this.#random.span(5, 100))
+    else this.#dieAfterBoot(member)
+    return true
+  }
+
+  #misread(member: Member): boolean {
+    member.disk.misreadAfter(this.#random.below(this.#random.pick([1, 4, 15])))
+    if (this.#random.chance(0.7)) this.#crash(member, this.#random.span(5, 100))
+    return true
   }
 
   /** Once the next process on this machine has begun, the machine itself may die. */
@@ -209,84 +298,122 @@ class Fault {
     look()
   }
 
-  #rot(member: Member, lastsMs: number): void {
-    member.close(() => {
-      if (!this.#over && member.disk.decay()) this.#world.timeline.after(lastsMs, 0, () => member.disk.restore())
+  #rot(member: Member, lastsMs: number): boolean {
+    const { disk } = member
+    return member.close(() => {
+      if (!this.#over && member.disk === disk && disk.decay()) this.#world.timeline.after(lastsMs, 0, () => disk.restore())
       this.#over ? member.boot() : this.#bootLater(member, this.#random.span(5, 200))
     })
   }
 
-  #wipe(member: Member, downMs: number): void {
-    if (!this.#world.durability.mayWipe(member.id)) return
+  #rotBehind(member: Member, lastsMs: number): boolean {
+    const { disk } = member
+    if (!disk.decayBehind()) return false
+    this.#world.timeline.after(lastsMs, 0, () => disk.restore())
+    if (this.#random.chance(0.5)) this.#crash(member, this.#random.span(5, 200))
+    return true
+  }
+
+  #wipe(member: Member, downMs: number): boolean {
+    const { durability } = this.#world
+    if (durability.hasLost || !durability.mayChangeDisks([member.id], true)) return false
     member.wipe()
     this.#bootLater(member, downMs)
+    return true
   }
 
-  #crashMany(lastsMs: number): void {
+  /** Whoever mixed them up notices it in time when no quorum is left, and may never do so when one is. */
+  #swapDisks(member: Member, lastsMs: number): boolean {
+    const { members, durability, timeline } = this.#world
+    const others = members.filter((other) => other !== member)
+    if (this.#faults.swapped || others.length === 0) return false
+    const other = this.#random.pick(others)
+    const ids = [member.id, other.id]
+    if (!durability.mayChangeDisks(ids, false)) return false
+    const swap = (downMs: number): void => {
+      member.swapDisks(other)
+      for (const each of [member, other]) timeline.after(downMs > 0 ? this.#random.span(0, downMs) : 0, 0, () => each.boot())
+    }
+    swap(500)
+    this.#faults.swapped = true
+    const back = (): void => {
+      if (this.#faults.undo !== back) return
+      this.#faults.undo = null
+      this.#faults.swapped = false
+      swap(this.#over ? 0 : 200)
+    }
+    if (durability.mayChangeDisks(ids, true) && this.#random.chance(0.5)) return true
+    this.#faults.undo = back
+    timeline.after(500 + lastsMs, 0, back)
+    return true
+  }
+
+  #drift(member: Member, lastsMs: number): boolean {
+    const { life } = member
+    if (life === null) return false
+    life.clock.drift(1 + this.#random.between(-DRIFT_MAX, DRIFT_MAX) / 1000)
+    this.#world.timeline.after(lastsMs, 0, () => life.clock.drift(1))
+    return true
+  }
+
+  #crashMany(lastsMs: number): boolean {
     const victims = this.#random.shuffle([...this.#world.members]).slice(0, this.#random.between(2, Math.max(2, this.#world.members.length)))
     for (const member of victims) this.#crash(member, this.#random.span(10, lastsMs))
+    return true
   }
 
-  #restart(member: Member, downMs: number): void {
-    member.close(() => (this.#over ? member.boot() : this.#bootLater(member, downMs)))
+  #restart(member: Member, downMs: number): boolean {
+    return member.close(() => (this.#over ? member.boot() : this.#bootLater(member, downMs)))
   }
 
-  #sever(times: number, lastsMs: number): void {
-    const { members, network, timeline } = this.#world
-    if (members.length < 2) return
+  /** Does something to the connection between two members, a few times. */
+  #connections(times: number, lastsMs: number, change: (a: PeerId, b: PeerId) => void): boolean {
+    const { members, timeline } = this.#world
+    if (members.length < 2) return false
     const [a, b] = this.#random.shuffle([...members])
     for (let i = 0; i < times; i++) {
       timeline.after((lastsMs * i) / times, 0, () => {
-        if (!this.#over) network.sever(a!.id, b!.id)
+        if (!this.#over) change(a!.id, b!.id)
       })
     }
+    return true
   }
 
-  /** Two groups; `bridge` belongs to both. */
-  #partition(lastsMs: number, bridge: PeerId | null): void {
-    const { members } = this.#world
-    const side = new Map(members.map((member) => [member.id, this.#random.chance(0.5)]))
-    const cuts: Direction[] = []
-    for (const { id: from } of members)
-      for (const { id: to } of members) if (from !== bridge && to !== bridge && side.get(from) !== side.get(to)) cuts.push(pair(from, to))
-    this.#block(cuts, lastsMs)
-  }
-
-  #oneWay(id: PeerId, lastsMs: number): void {
-    const others = this.#world.members.filter((member) => member.id !== id)
-    if (others.length === 0) return
-    const peers = this.#random.chance(0.5) ? others : [this.#random.pick(others)]
-    const outgoing = this.#random.chance(0.5)
-    this.#block(
-      peers.map((peer) => (outgoing ? pair(id, peer.id) : pair(peer.id, id))),
-      lastsMs,
-    )
+  #throttle(slow: readonly Direction[], until: number): boolean {
+    for (const { from, to } of slow) this.#world.network.throttle(from, to, until, this.#random.pick([0.5, 5, 50]))
+    return slow.length > 0
   }
 
   /** Some of the connections break at once; the others only fall silent. */
-  #block(cuts: readonly Direction[], lastsMs: number): void {
+  #block(cuts: readonly Direction[], lastsMs: number, passage: Passage): boolean {
     const { network, timeline } = this.#world
     const breaks = this.#random.chance(0.3)
     for (const { from, to } of cuts) {
-      network.block(from, to, true)
+      network.pass(from, to, passage)
       if (breaks) network.sever(from, to)
     }
     timeline.after(lastsMs, 0, () => {
       if (this.#over) return
       const broken = this.#random.chance(0.3)
       for (const { from, to } of cuts) {
-        network.block(from, to, false)
+        network.pass(from, to, 'open')
         if (broken) network.sever(from, to)
       }
     })
+    return cuts.length > 0
   }
 }
 
-interface Direction {
-  readonly from: PeerId
-  readonly to: PeerId
-}
-
-function pair(from: PeerId, to: PeerId): Direction {
-  return { from, to }
-}
+/** Steps behind which a crash finds something half done, and how many of them may pass before. */
+const MOMENTS: readonly (readonly [matters: (effects: Effects) => boolean, times: number])[] = [
+  [() => true, 50],
+  [({ commitTo }) => commitTo !== null, 10],
+  [({ role }) => role !== null, 3],
+  [({ transfers }) => transfers.length > 0, 2],
+  [({ receives }) => receives.length > 0, 1],
+  [({ stagedAppends }) => stagedAppends.length > 0, 3],
+  [({ writes }) => writes.some(({ epochs }) => epochs !== null), 2],
+  [({ writes }) => writes.some(({ truncateTo, install }) => truncateTo !== null || install !== null), 1],
+]
+/** Thousandths. */
+const DRIFT_MAX = 50

@@ -11,7 +11,7 @@ import type { Life, Member, World } from './world.ts'
 /** A member of the ensemble: its disk outlives its processes. */
 export class SimMember implements Member {
   readonly id: PeerId
-  readonly disk: SimDisk
+  disk: SimDisk
   readonly #world: World
   life: Life | null = null
   /** An orderly end is under way. */
@@ -117,10 +117,21 @@ export class SimMember implements Member {
     durability.wiped(this.id)
   }
 
+  swapDisks(other: Member): void {
+    this.crash()
+    other.crash()
+    const { timeline, trace, durability } = this.#world
+    trace.add(timeline.now, this.id, 34, other.id, 0, () => `and member ${other.id} have each other's DISK`)
+    const { disk } = this
+    this.disk = other.disk
+    other.disk = disk
+    durability.swapped(this.id, other.id)
+  }
+
   /** An orderly end; `then` is called when it is over. */
-  close(then: () => void): void {
+  close(then: () => void): boolean {
     const { life } = this
-    if (life?.replica == null || this.closing) return
+    if (life?.replica == null || this.closing) return false
     const { timeline, trace } = this.#world
     trace.add(timeline.now, this.id, 23, life.origin, 0, () => 'closes')
     this.closing = true
@@ -135,6 +146,7 @@ export class SimMember implements Member {
       },
       (error: unknown) => this.#failed(life, error, 'failed to close'),
     )
+    return true
   }
 
   #begin(): Life {

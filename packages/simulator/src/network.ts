@@ -40,6 +40,7 @@ export function calm(): NetworkConditions {
 const FRAME_BYTES_MAX = 1024 * 1024
 const FLIP_CHANCE = 0.02
 
+const PASSAGES: readonly Passage[] = ['open', 'cut', 'hole']
 const LANES: readonly Lane[] = ['control', 'entries', 'bulk']
 
 interface Delivery {
@@ -57,7 +58,12 @@ interface LaneState {
   refused: boolean
   /** Arrived at a cut: they go on when it heals. */
   held: Delivery[]
+  /** On a slow link: when what was sent so far has left. */
+  busyUntil: number
 }
+
+/** One direction of a link. `cut`: nothing comes through. `hole`: a connection comes up and is never broken, and nothing that is said on it arrives. */
+export type Passage = 'open' | 'cut' | 'hole'
 
 /** One side of one connection. Its lanes are those on which it *sends*. */
 interface End {
@@ -76,8 +82,10 @@ interface End {
 interface Link {
   readonly low: PeerId
   readonly high: PeerId
-  /** By the id of the sending side. */
-  readonly blocked: Map<PeerId, boolean>
+  /** By the id of the sending side; what is missing is open. */
+  readonly passages: Map<PeerId, Passage>
+  /** The same. */
+  readonly slow: Map<PeerId, { readonly until: number; readonly bytesPerMs: number }>
   /** Both ends of the connection that neither side has given up; null while dialling. */
   live: [End, End] | null
   dialling: boolean
@@ -92,6 +100,8 @@ export class SimNetwork {
   readonly describe: (bytes: Uint8Array) => string
   readonly #transports = new Map<PeerId, SimTransport>()
   readonly #links = new Map<number, Link>()
+  /** Connections that one side or both have yet to hear of. */
+  readonly #coming = new Set<End>()
   frames = 0
   #slowUntil = 0
   #slowFactor = 1
@@ -110,24 +120,27 @@ export class SimNetwork {
     return new SimTransport(this, id)
   }
 
-  /** Cuts or heals the direction from `from` to `to`. What is under way stays under way and arrives after the healing, unless the connection is lost meanwhile. */
-  block(from: PeerId, to: PeerId, blocked: boolean): void {
+  /** Changes the direction from `from` to `to`. What is under way stays under way and arrives when it is open again, unless the connection is lost meanwhile. */
+  pass(from: PeerId, to: PeerId, passage: Passage): void {
     const link = this.#link(from, to)
-    if (link.blocked.get(from) === blocked) return
-    link.blocked.set(from, blocked)
-    this.trace.add(this.timeline.now, 0, 11, from * 256 + to, blocked ? 1 : 0, () => `${blocked ? 'cut ' : 'heal'} ${from} -> ${to}`)
-    if (!blocked) for (const end of this.#endsOf(link)) if (end.transport.id === to) this.#resume(end)
+    const before = passageOf(link, from)
+    if (before === passage) return
+    link.passages.set(from, passage)
+    this.trace.add(this.timeline.now, 0, 11, from * 256 + to, PASSAGES.indexOf(passage), () => `${passage} ${from} -> ${to}`)
+    if (passage === 'open') for (const end of this.#endsOf(link)) if (end.transport.id === to) this.#resume(end)
   }
 
-  isBlocked(from: PeerId, to: PeerId): boolean {
-    return this.#link(from, to).blocked.get(from) === true
+  /** What leaves `from` for `to` until then has so little room: a queue grows, and whoever fills it is refused. */
+  throttle(from: PeerId, to: PeerId, until: number, bytesPerMs: number): void {
+    this.#link(from, to).slow.set(from, { until, bytesPerMs })
   }
 
   /** No cuts, and no trouble from here on. */
   heal(): void {
     for (const link of this.#links.values()) {
-      this.block(link.low, link.high, false)
-      this.block(link.high, link.low, false)
+      this.pass(link.low, link.high, 'open')
+      this.pass(link.high, link.low, 'open')
+      link.slow.clear()
     }
     this.#slowUntil = 0
     this.#flipUntil = 0
@@ -161,6 +174,17 @@ export class SimNetwork {
     return true
   }
 
+  /** Both sides dial: another connection comes up beside the one that there is, and takes its place, at each side in its own time. What was said on the old one is lost where the new one is up. */
+  redial(a: PeerId, b: PeerId): boolean {
+    const link = this.#link(a, b)
+    const low = this.#transports.get(link.low)
+    const high = this.#transports.get(link.high)
+    if (link.live === null || low === undefined || high === undefined || isCut(link)) return false
+    this.trace.add(this.timeline.now, 0, 13, a * 256 + b, 0, () => `${a} and ${b} are connected a second time`)
+    this.#connect(link, low, high)
+    return true
+  }
+
   /** Called by a transport that has started or whose peers have changed. */
   register(transport: SimTransport): void {
     this.#transports.set(transport.id, transport)
@@ -176,9 +200,10 @@ export class SimNetwork {
   unregister(transport: SimTransport, graceful: boolean): void {
     if (this.#transports.get(transport.id) === transport) this.#transports.delete(transport.id)
     const ends = new Set(transport.ends.values())
-    for (const link of this.#links.values()) for (const end of link.live ?? []) if (end.transport === transport) ends.add(end)
+    for (const end of this.#coming) if (end.transport === transport) ends.add(end)
     for (const end of ends) {
       end.state = 'down'
+      this.#coming.delete(end)
       if (end.link.live?.includes(end) === true) end.link.live = null
       const other = end.other
       if (!graceful) other.cutAt = Math.min(other.cutAt, this.timeline.now + this.random.span(0, 3))
@@ -211,12 +236,15 @@ export class SimNetwork {
     this.frames++
     const now = this.timeline.now
     const last = state.lastDelivery
-    if (last !== null && state.lastSentAt === now && last.at > now && this.random.chance(this.conditions.coalesceChance)) {
+    const slow = end.link.slow.get(end.transport.id)
+    const isSlow = slow !== undefined && now < slow.until
+    if (last !== null && !isSlow && state.lastSentAt === now && last.at > now && this.random.chance(this.conditions.coalesceChance)) {
       last.frames.push(pieces)
       last.bytes += bytes
       return true
     }
-    const delivery: Delivery = { at: Math.max(state.lastAt, now + this.delay()), frames: [pieces], bytes }
+    if (isSlow) state.busyUntil = Math.min(slow.until, Math.max(state.busyUntil, now) + bytes / slow.bytesPerMs)
+    const delivery: Delivery = { at: Math.max(state.lastAt, (isSlow ? state.busyUntil : now) + this.delay()), frames: [pieces], bytes }
     state.lastAt = delivery.at
     state.lastSentAt = now
     state.lastDelivery = delivery
@@ -234,7 +262,7 @@ export class SimNetwork {
     const sending = end.other.lanes[lane]
     if (sending.lastDelivery === delivery) sending.lastDelivery = null
     if (end.state !== 'up' || this.timeline.now > end.cutAt) return
-    if (sending.held.length > 0 || end.link.blocked.get(end.other.transport.id) === true) {
+    if (sending.held.length > 0 || passageOf(end.link, end.other.transport.id) !== 'open') {
       sending.held.push(delivery)
       return
     }
@@ -279,7 +307,7 @@ export class SimNetwork {
 
   #noticeLater(end: End, reason: string): void {
     if (end.state === 'down') return
-    if (end.link.blocked.get(end.other.transport.id) === true) {
+    if (passageOf(end.link, end.other.transport.id) !== 'open') {
       end.wordHeld = true
       return
     }
@@ -290,6 +318,7 @@ export class SimNetwork {
     if (end.state === 'down') return
     const wasUp = end.state === 'up'
     end.state = 'down'
+    this.#coming.delete(end)
     const peer = end.other.transport.id
     if (end.transport.ends.get(peer) === end) end.transport.ends.delete(peer)
     if (end.link.live?.includes(end) === true) {
@@ -310,7 +339,7 @@ export class SimNetwork {
       const low = this.#transports.get(link.low)
       const high = this.#transports.get(link.high)
       if (low === undefined || high === undefined || !low.wants(link.high) || !high.wants(link.low)) return
-      if (link.blocked.get(link.low) === true || link.blocked.get(link.high) === true) this.#dial(link)
+      if (isCut(link)) this.#dial(link)
       else this.#connect(link, low, high)
     })
   }
@@ -322,6 +351,7 @@ export class SimNetwork {
     b.other = a
     link.live = [a, b]
     for (const end of link.live) {
+      this.#coming.add(end)
       const upAt = this.timeline.now + this.delay()
       for (const lane of LANES) end.other.lanes[lane].lastAt = upAt
       this.timeline.at(upAt, end.transport.id, () => this.#up(end))
@@ -329,11 +359,15 @@ export class SimNetwork {
   }
 
   #up(end: End): void {
+    this.#coming.delete(end)
     if (end.state !== 'coming' || end.transport.closed) return
     const { transport, other } = end
     const peer = other.transport.id
     const earlier = transport.ends.get(peer)
-    if (earlier !== undefined) this.#down(earlier, 'a new connection takes its place')
+    if (earlier !== undefined) {
+      this.#down(earlier, 'a new connection takes its place')
+      this.#noticeLater(earlier.other, 'closed by the peer')
+    }
     end.state = 'up'
     transport.ends.set(peer, end)
     this.trace.add(this.timeline.now, transport.id, 3, peer, end.number, () => `connection ${end.number} with ${peer} is up`)
@@ -364,7 +398,7 @@ export class SimNetwork {
     const key = low * 256 + high
     let link = this.#links.get(key)
     if (link === undefined) {
-      link = { low, high, blocked: new Map(), live: null, dialling: false }
+      link = { low, high, passages: new Map(), slow: new Map(), live: null, dialling: false }
       this.#links.set(key, link)
     }
     return link
@@ -452,7 +486,16 @@ function makeEnd(transport: SimTransport, link: Link): End {
 }
 
 function makeLane(): LaneState {
-  return { lastAt: 0, lastSentAt: -1, lastDelivery: null, bytesUnderWay: 0, refused: false, held: [] }
+  return { lastAt: 0, lastSentAt: -1, lastDelivery: null, bytesUnderWay: 0, refused: false, held: [], busyUntil: 0 }
+}
+
+function passageOf(link: Link, from: PeerId): Passage {
+  return link.passages.get(from) ?? 'open'
+}
+
+/** Nobody can connect across a cut, in whichever direction it is. */
+function isCut(link: Link): boolean {
+  return passageOf(link, link.low) === 'cut' || passageOf(link, link.high) === 'cut'
 }
 
 function wordAt(bytes: Uint8Array, at: number): number {

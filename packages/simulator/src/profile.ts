@@ -2,27 +2,43 @@ import type { ClockSkew } from './clock.ts'
 import { calm, type NetworkConditions } from './network.ts'
 import type { SeededRandom } from './random.ts'
 
-export type FaultKind =
-  | 'crash' // a process dies and comes back; what was not flushed is lost in part
-  | 'crash-in-write' // the same in the middle of what a store does
-  | 'kill' // the process alone dies: the machine keeps what it had not flushed, and may die soon afterwards
-  | 'crash-many' // several at once, all of them included
-  | 'restart' // an orderly close and start
-  | 'sever' // a connection breaks
-  | 'flap' // one breaks again and again
-  | 'partition' // two groups that do not hear each other
-  | 'isolate' // one member, the leader by preference, hears nobody
-  | 'one-way' // a direction between two members, or everything that one member says
-  | 'bridge' // two groups that share one member
-  | 'pause' // an event loop stands still
-  | 'slow-disk' // flushes take long
-  | 'slow-network' // everything takes longer
-  | 'clock-jump' // somebody sets a wall clock
-  | 'flush-error' // a flush fails: what it should have made durable never will be, although it can be read
-  | 'disk-full' // files cannot grow
-  | 'rot' // a byte on the disk of a member that was closed in order has changed
-  | 'flip-bits' // frames arrive with a bit changed
-  | 'wipe' // a member comes back with an empty disk; once in a run at most
+/** Everything that may go wrong. */
+export const FAULT_KINDS = [
+  'crash', // a process dies and comes back; what was not flushed is lost in part
+  'crash-in-write', // the same in the middle of what a store does
+  'crash-at-step', // the same behind a step of the core that matters
+  'kill', // the process alone dies: the machine keeps what it had not flushed, and may die soon afterwards
+  'crash-many', // several at once, all of them included
+  'restart', // an orderly close and start
+  'sever', // a connection breaks
+  'flap', // one breaks again and again
+  'double-dial', // both sides dial: connections take each other's place
+  'partition', // two groups that do not hear each other
+  'isolate', // one member, the leader by preference, hears nobody
+  'one-way', // a direction between two members, or everything that one member says
+  'bridge', // two groups that share one member
+  'ring', // each member hears its two neighbours alone; an open ring: those at the ends, one
+  'black-hole', // connections come up and stay, and nothing that is said on them arrives
+  'pause', // an event loop stands still
+  'slow-member', // everything that happens on one takes its time
+  'slow-disk', // flushes take long
+  'hang-disk', // no flush ends
+  'slow-network', // everything takes longer
+  'slow-link', // single directions have little room
+  'clock-jump', // somebody sets a wall clock
+  'clock-drift', // clocks run too fast, or too slowly
+  'flush-error', // a flush fails: what it should have made durable never will be, although it can be read
+  'disk-error', // something else that a disk is asked fails, once
+  'disk-full', // files cannot grow
+  'rot', // a byte on the disk of a member that was closed in order has changed
+  'rot-behind', // one on the disk of a member that runs, before what it wrote last
+  'misread', // a read gives what stands in another place, once
+  'flip-bits', // frames arrive with a bit changed
+  'wipe', // a member comes back with an empty disk; once in a run at most
+  'swap-disks', // two members come back with each other's disk, for a while or for good
+] as const
+
+export type FaultKind = (typeof FAULT_KINDS)[number]
 
 export interface DiskConditions {
   flushLow: number
@@ -80,38 +96,15 @@ export interface Profile {
 
 export type ProfileName = 'small' | 'swarm'
 
-export const FAULTS: readonly FaultKind[] = [
-  'crash',
-  'crash-in-write',
-  'crash-many',
-  'restart',
-  'sever',
-  'flap',
-  'partition',
-  'isolate',
-  'one-way',
-  'bridge',
-  'pause',
-  'slow-disk',
-  'slow-network',
-  'clock-jump',
-  'kill',
-  'flush-error',
-  'disk-full',
-  'rot',
-  'flip-bits',
-  'wipe',
-]
-
 /** `small`: three voters, 200 requests, at most 60 virtual seconds. `swarm`: the seed draws the ensemble too. Each seed draws its own selection of faults: one that has few kinds shows other bugs than one that has all. */
 export function drawProfile(name: ProfileName, random: SeededRandom): Profile {
   const small = name === 'small'
   const voters = drawVoters(
-    small ? 3 : random.pick([1, 3, 3, 3, 4, 5, 5]),
+    small ? 3 : random.pick([1, 3, 3, 3, 3, 4, 5, 5, 7]),
     small ? 'majority' : random.pick(['majority', 'majority', 'majority', 'weights', 'groups']),
     random,
   )
-  const observers = small ? 0 : random.pick([0, 0, 0, 1, 2])
+  const observers = small ? 0 : random.pick([0, 0, 0, 0, 1, 1, 2, 3])
   const network = drawNetwork(random)
   const disk: DiskConditions = {
     flushLow: 0.1,
@@ -177,9 +170,9 @@ function drawNetwork(random: SeededRandom): NetworkConditions {
 }
 
 function drawFaults(random: SeededRandom): FaultPlan[] {
-  const density = random.pick([0.15, 0.3, 0.5])
+  const density = random.pick([0.1, 0.2, 0.35])
   const faults: FaultPlan[] = []
-  for (const kind of FAULTS) {
+  for (const kind of FAULT_KINDS) {
     const plan = { kind, everyMs: random.pick([800, 2000, 5000]), lastsMs: random.pick([300, 1500, 4000]) }
     if (random.chance(density)) faults.push(plan)
   }

@@ -9,11 +9,12 @@ import { Durability } from './durability.ts'
 import { type FaultEvent, Faults } from './faults.ts'
 import { History } from './history.ts'
 import { Ledger } from './ledger.ts'
+import { EventLoops } from './loops.ts'
 import { SimMember } from './member.ts'
 import { SimNetwork } from './network.ts'
 import { drawProfile, type Profile, type ProfileName } from './profile.ts'
 import { SeededRandom } from './random.ts'
-import { drive, type Happening, Timeline } from './timeline.ts'
+import { drive, Timeline } from './timeline.ts'
 import { hashText, Ring, Trace } from './trace.ts'
 import { Violation } from './violation.ts'
 import type { Life, Member, World } from './world.ts'
@@ -103,10 +104,7 @@ class Simulation implements World {
   readonly #clients: Clients
   readonly #paths = new Map<string, number>()
   readonly #leaders = new Map<number, PeerId>()
-  /** Waiting for an event loop that stands still, and what is left of that once it runs again. */
-  readonly #paused = new Map<PeerId, Happening[]>()
-  readonly #pausedAt = new Map<PeerId, number>()
-  readonly #backlog: Happening[] = []
+  readonly #loops: EventLoops = new EventLoops(this.timeline)
   #running: Life | null = null
   #violation: Violation | null = null
   #origins = 0
@@ -193,25 +191,21 @@ class Simulation implements World {
   }
 
   stopped(member: PeerId): void {
-    this.#paused.delete(member)
-    for (let i = this.#backlog.length - 1; i >= 0; i--) if (this.#backlog[i]!.owner === member) this.#backlog.splice(i, 1)
+    this.#loops.stopped(member)
   }
 
   pause(member: PeerId, ms: number): void {
-    if (this.#paused.has(member)) return
+    if (!this.#loops.pause(member, ms)) return
     this.trace.add(this.timeline.now, member, 26, Math.floor(ms), 0, () => `stands still for ${ms.toFixed(0)} ms`)
-    const waiting: Happening[] = []
-    this.#paused.set(member, waiting)
-    this.timeline.after(ms, 0, () => {
-      if (this.#paused.get(member) !== waiting) return
-      this.#paused.delete(member)
-      this.#pausedAt.set(member, this.timeline.now)
-      this.#backlog.push(...waiting)
-    })
   }
 
-  wasPaused(member: PeerId, ms: number): boolean {
-    return this.#paused.has(member) || this.timeline.now - (this.#pausedAt.get(member) ?? Number.NEGATIVE_INFINITY) < ms
+  slow(member: PeerId, ms: number, costMs: number): void {
+    if (!this.#loops.slow(member, ms, costMs)) return
+    this.trace.add(this.timeline.now, member, 33, Math.floor(ms), costMs * 1000, () => `takes ${costMs} ms for everything, for ${ms.toFixed(0)} ms`)
+  }
+
+  wasLate(member: PeerId, ms: number): boolean {
+    return this.#loops.wasLate(member, ms)
   }
 
   leader(): Member | null {
@@ -242,15 +236,10 @@ class Simulation implements World {
   /** Takes the next happening. Everything that it causes without waiting, promises included, belongs to the member on whose event loop it runs. */
   #step(): boolean {
     if (this.#violation !== null || this.#phase === 'over' || this.#steps >= this.#stepsMax) return false
-    const happening = this.#backlog.shift() ?? this.timeline.take()
+    const happening = this.#loops.take()
     if (happening === null) throw new Violation('liveness', 'nothing is left that could happen')
     if (++this.#steps > STEPS_MAX) throw new Violation('liveness', `${STEPS_MAX} steps led nowhere`)
     const { owner, run } = happening
-    const waiting = this.#paused.get(owner as PeerId)
-    if (waiting !== undefined) {
-      waiting.push(happening)
-      return true
-    }
     this.#running = owner === 0 ? null : this.members[owner - 1]!.life
     happening.run = null
     run?.()
@@ -267,6 +256,7 @@ class Simulation implements World {
     if (breach !== null) this.report(breach)
     if (effects.fault !== null) this.report(new Violation('fault', `the core of member ${id} stops: ${effects.fault.code} ${effects.fault.message}`))
     this.#countPaths(input, effects)
+    this.#faults.stepped(life, effects)
     this.#checkFounding(id, core)
     if (role?.role === 'leading' && role.active) this.#established(id, role.epoch)
     if (commitTo !== null) this.#guard(() => this.durability.committed(commitTo, `member ${id} commits`))
@@ -324,11 +314,7 @@ class Simulation implements World {
     this.#phaseEnds = this.timeline.now + HEAL_MS
     this.#clients.stop()
     this.#faults.stop()
-    for (const [member, waiting] of this.#paused) {
-      this.#paused.delete(member)
-      this.#pausedAt.set(member, this.timeline.now)
-      this.#backlog.push(...waiting)
-    }
+    this.#loops.calm()
   }
 
   /** One established leader, everybody active under it and level with it; else what is missing. */
@@ -342,8 +328,8 @@ class Simulation implements World {
       if (view === undefined || !member.isUp) return `member ${member.id} is not up`
       if (!view.active || view.epoch !== epoch || view.leader !== leader.id)
         return `member ${member.id} is ${view.role} under ${view.leader ?? 'nobody'} in epoch ${view.epoch}${view.active ? '' : ', not active'}; member ${leader.id} leads epoch ${epoch}`
-      if (view.role === 'observing' && member.id <= this.profile.voters.length && !this.durability.isWiped(member.id))
-        throw new Violation('founding', `member ${member.id}, a voter, does not count although its disk was never wiped`)
+      if (view.role === 'observing' && member.id <= this.profile.voters.length && this.durability.isCounted(member.id))
+        throw new Violation('founding', `member ${member.id}, a voter, does not count although it has the store that it was founded with`)
       if (view.applied !== core.state.history.last)
         return `member ${member.id} has applied ${formatZxid(view.applied)} of ${formatZxid(core.state.history.last)}`
     }

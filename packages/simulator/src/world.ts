@@ -36,7 +36,8 @@ export interface Life {
 /** A member of the ensemble: its disk outlives its processes. */
 export interface Member {
   readonly id: PeerId
-  readonly disk: SimDisk
+  /** Another one after an exchange. */
+  disk: SimDisk
   /** The process that runs; null between two of them. */
   readonly life: Life | null
   /** Its replica has started and does not close. */
@@ -49,8 +50,10 @@ export interface Member {
   kill(): void
   /** The machine gets a new, empty disk; its process is gone. */
   wipe(): void
-  /** An orderly end; `then` is called when it is over. */
-  close(then: () => void): void
+  /** Both processes are gone, and each machine has the other one's disk. */
+  swapDisks(other: Member): void
+  /** An orderly end; `then` is called when it is over. False when there is no process that could end so. */
+  close(then: () => void): boolean
 }
 
 /** What the end of a process means to its store. */
@@ -87,8 +90,10 @@ export interface World {
   stopped(member: PeerId): void
   /** Its event loop stands still for `ms`. */
   pause(member: PeerId, ms: number): void
-  /** Its event loop stood still within the last `ms`. */
-  wasPaused(member: PeerId, ms: number): boolean
+  /** Everything that happens there takes `costMs`, for `ms`. */
+  slow(member: PeerId, ms: number, costMs: number): void
+  /** Its event loop stood still, or was slow, within the last `ms`. */
+  wasLate(member: PeerId, ms: number): boolean
   /** The established leader as the newest epoch knows it; null when nobody leads. */
   leader(): Member | null
   /** The place behind which `member` must keep its log for the transfers that it has under way. */

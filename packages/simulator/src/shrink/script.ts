@@ -1,6 +1,6 @@
 import { AntiphonError, peerId } from '@antiphon/ports'
 import type { FaultEvent } from '../faults.ts'
-import { FAULTS, type FaultKind, type Profile } from '../profile.ts'
+import { FAULT_KINDS, type FaultKind, type Profile } from '../profile.ts'
 import type { RunScript } from '../simulation.ts'
 import type { Invariant } from '../violation.ts'
 import { calmProfile } from './calm.ts'
@@ -80,7 +80,7 @@ export function parseScript(text: string): Script {
 
 function parseFault(line: number, text: string): FaultEvent {
   const [, at, name, victim, lasts, draw] = FAULT.exec(text) ?? []
-  const kind = FAULTS.find((known) => known === name) as FaultKind | undefined
+  const kind = FAULT_KINDS.find((known) => known === name) as FaultKind | undefined
   if (kind === undefined) throw unreadable(line, name === undefined ? 'it is no fault' : `there is no fault "${name}"`)
   const event = { at: Number(at), kind, lastsMs: Number(lasts), draw: Number(draw) }
   if (!Object.values(event).every((value) => typeof value === 'string' || Number.isFinite(value))) throw unreadable(line, 'a number cannot be read')

@@ -1,6 +1,7 @@
 import { ZERO, zxidOf } from '@antiphon/ports'
 import { crc32 } from '@antiphon/wire'
 import { expect, test } from 'vitest'
+import type { FileHandle } from './disk.ts'
 import { Driver } from './driver.test-support.ts'
 import { encodeMarker, LOCK_NAME, MARKER_NAME, putU32 } from './format.ts'
 import { ALL, Model, runBehind, seeded } from './history.test-support.ts'
@@ -10,8 +11,8 @@ const corruptIn = (file: RegExp) =>
   expect.objectContaining({ code: 'CORRUPT', details: expect.objectContaining({ file: expect.stringMatching(file), offset: expect.any(Number) }) })
 
 /** Several segments, a truncation, an installed generation with segments of its own, two snapshots; closed in order, so sealed. */
-function filled(): Driver {
-  const driver = new Driver(new MemoryDisk(), { segmentBytes: 1024, aheadBytes: 512 })
+function filled(disk: MemoryDisk = new MemoryDisk()): Driver {
+  const driver = new Driver(disk, { segmentBytes: 1024, aheadBytes: 512 })
   driver.open()
   for (let i = 0; i < 5; i++) driver.write({ append: [runBehind(driver.durable.tail, 1, 4)] })
   const base = runBehind(driver.durable.tail, 2, 4)
@@ -282,4 +283,55 @@ test('a log inside an entry is not taken for the log', () => {
   driver.submitted = before
   driver.durable = before
   driver.expectSound()
+})
+
+/** A disk that once gives what stands in another place: `read` number `nth` from now on. */
+class AstrayDisk extends MemoryDisk {
+  nth = -1
+  astray = 0
+  elsewhere = 0
+
+  override read(file: FileHandle, into: Uint8Array, offset: number): number {
+    const count = super.read(file, into, offset)
+    if (this.nth < 0 || this.nth-- > 0) return count
+    this.astray++
+    const names = this.list().filter((name) => name !== MARKER_NAME)
+    const other = this.contents(names[this.elsewhere % names.length]!)
+    const from = 512 * Math.floor(this.elsewhere / names.length)
+    into.fill(0, 0, count).set(other.subarray(from, from + count))
+    return count
+  }
+}
+
+test('a read that once gives what stands in another place is survived or refused: nothing that was durable is believed to be missing', () => {
+  const seen = { survived: 0, refused: 0 }
+  for (let nth = 0; ; nth++) {
+    let astray = 0
+    for (let elsewhere = 0; elsewhere < 24; elsewhere++) {
+      const disk = new AstrayDisk()
+      const driver = filled(disk)
+      // Without a seal behind it, the last batch is what a torn end would be.
+      if (elsewhere % 2 === 0) {
+        driver.open()
+        driver.write({ append: [runBehind(driver.durable.tail, 3, 2)] })
+        disk.kill()
+      }
+      disk.nth = nth
+      disk.elsewhere = elsewhere
+      try {
+        driver.expectSound()
+        seen.survived++
+      } catch (error) {
+        if ((error as { code?: string }).code !== 'CORRUPT') throw error
+        seen.refused++
+      }
+      astray += disk.astray
+      disk.nth = -1
+      disk.kill()
+      driver.expectSound()
+    }
+    if (astray === 0) break
+  }
+  expect(seen.survived).toBeGreaterThan(10)
+  expect(seen.refused).toBeGreaterThan(50)
 })

@@ -30,7 +30,7 @@ import {
 } from './format.ts'
 import { emptyLog, type Log, type LogSettings } from './log-files.ts'
 import { LogIndex, type Segment } from './log-index.ts'
-import { FileReader, findLaterRecord, type RecordVisit, scanBatches } from './scan.ts'
+import { FileReader, findLaterRecord, type RecordVisit, type Scan, scanBatches } from './scan.ts'
 
 /** What the folder holds, all of it durable. */
 export interface Recovered {
@@ -251,6 +251,10 @@ class Recovery {
     let whole = false
     const { bad, end } = scanBatches(reader, begin, salt, head!.firstBatch, false, () => (whole = true))
     if (whole) return true
+    // Another reading: a whole generation depends on it.
+    reader.release()
+    const again = scanBatches(reader, begin, salt, head!.firstBatch, false, () => (whole = true))
+    if (whole) throw corruptAt(name, Math.min(end, again.end), 'two readings of what stands here differ')
     const later = findLaterRecord(reader, begin, salt, head!.firstBatch, false)
     if (later !== null || main.length > 1)
       throw corruptAt(name, bad?.offset ?? end, 'the installation of a generation does not hold, but later batches follow it')
@@ -288,7 +292,8 @@ class Recovery {
     const salt = recordSalt(this.#storeId, head.generation)
     const segment: Segment = { name, number: file.number, head, file: null, begin, end: begin, filled: reader.size }
     this.#log.segments.push(segment)
-    const { end, lastBatch, bad } = scanBatches(reader, begin, salt, head.firstBatch, head.staged, (records) => this.#apply(segment, records))
+    const scan = scanBatches(reader, begin, salt, head.firstBatch, head.staged, (records) => this.#apply(segment, records))
+    const { end, lastBatch, bad } = scan
     segment.end = end
     this.#log.lastBatch = lastBatch
     if (bad !== null && !last) throw corruptAt(name, bad.offset, `${bad.reason}, but later segments follow`)
@@ -296,8 +301,16 @@ class Recovery {
       const later = findLaterRecord(reader, end, salt, lastBatch + 1, head.staged)
       if (later !== null)
         throw corruptAt(name, bad?.offset ?? end, `${bad?.reason ?? 'nothing is written here'}, but batch ${later.batch} follows at ${later.offset}`)
+      this.#assertSame(segment, scan, new FileReader(this.#disk, file.file!))
     }
     reader.release()
+  }
+
+  /** What is behind the end is dropped for good, so two readings must agree on where it is: a disk may once give what stands in another place. */
+  #assertSame({ name, head, begin }: Segment, { end, lastBatch }: Pick<Scan, 'end' | 'lastBatch'>, reader: FileReader): void {
+    const salt = recordSalt(this.#storeId, head.generation)
+    const again = scanBatches(reader, begin, salt, head.firstBatch, head.staged, () => undefined)
+    if (again.end !== end || again.lastBatch !== lastBatch) throw corruptAt(name, Math.min(end, again.end), 'two readings of what stands here differ')
   }
 
   /** The log begins with this segment: those before it are leftovers of a compaction, or missed (which the snapshot tells). */
@@ -375,6 +388,11 @@ class Recovery {
       }
       if (margin > 0) this.#disk.write(to, new Uint8Array(margin), segment.end)
       this.#disk.sync(to)
+      const copied = new FileReader(this.#disk, to)
+      const copiedHead = copied.head()
+      if (copiedHead === null || !sameBytes(encodeSegmentHead(copiedHead.head), encodeSegmentHead(segment.head)))
+        throw corruptAt(segment.name, 0, 'what was copied is not what was read before')
+      this.#assertSame(segment, { end: segment.end, lastBatch: this.#log.lastBatch }, copied)
     } finally {
       this.#disk.close(to)
     }
@@ -384,4 +402,8 @@ class Recovery {
     this.#disk.syncDirectory()
     segment.filled = segment.end + margin
   }
+}
+
+function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
+  return a.length === b.length && a.every((byte, i) => byte === b[i])
 }
