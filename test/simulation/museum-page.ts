@@ -11,7 +11,7 @@ export function rowsOfPage(page: string): ReadonlyMap<string, readonly string[]>
   const rows = new Map<string, readonly string[]>()
   for (const line of page.split('\n')) {
     const cells = line.split('|').map((cell) => cell.trim())
-    if (cells.length === WIDTH + 2 && /^\d+[a-z]?$/.test(cells[1]!)) rows.set(cells[1]!, cells.slice(1, -1))
+    if (cells.length === WIDTH + 2 && /^\d+[a-z0-9-]*$/.test(cells[1]!)) rows.set(cells[1]!, cells.slice(1, -1))
   }
   return rows
 }
