@@ -71,6 +71,9 @@ export class Cluster {
   readonly #settings: Partial<CoreConfig>
   readonly #committed = new Map<Zxid, number>()
   readonly #leaders = new Map<number, number>()
+  /** By member: the core that was established last, and leads still. */
+  readonly #reigns = new Map<number, Core>()
+  readonly #streaming = new Set<object>()
   /** By member and number: what was committed when the read was asked. */
   readonly #reads = new Map<string, Zxid>()
   /** Of wall clocks, against the common one. */
@@ -309,9 +312,15 @@ export class Cluster {
       this.#send(node, transfer.to, transfer.connection, { kind: 'CHUNK', transfer: transfer.transfer, index: 0, last: true, bytes: new Uint8Array(1) })
       return true
     }
-    for (const run of node.store.read(transfer.after, transfer.upTo))
+    let bytes = 0
+    let upTo = transfer.after
+    for (const run of node.store.read(transfer.after, transfer.upTo)) {
+      if (bytes >= transfer.bytesMax) break
       this.#send(node, transfer.to, transfer.connection, { kind: 'PROPOSE', epoch: transfer.epoch, committed: ZERO, run })
-    this.step(node.id, { kind: 'transferred', transfer: transfer.transfer, upTo: transfer.upTo, ok: true })
+      bytes += run.bytes.length
+      upTo = run.last
+    }
+    this.step(node.id, { kind: 'transferred', transfer: transfer.transfer, upTo, ok: true })
     return true
   }
 
@@ -349,7 +358,13 @@ export class Cluster {
     }
     const { commitTo, role, fault } = effects
     const closes = [...effects.closes]
-    if (role?.role === 'leading' && role.active) this.#established(node.id, role.epoch)
+    if (role?.role === 'leading' && role.active) {
+      this.#established(node.id, role.epoch, this.#reigns.get(node.id) === core)
+      this.#reigns.set(node.id, core)
+    } else if (role !== null) {
+      this.#reigns.delete(node.id)
+    }
+    this.#countStreams(core)
     if (fault !== null) {
       node.fault = `${fault.code}: ${fault.message}`
       this.crash(node.id)
@@ -365,11 +380,20 @@ export class Cluster {
     }
   }
 
-  #established(id: number, epoch: number): void {
+  #established(id: number, epoch: number, wasEstablished: boolean): void {
     const other = this.#leaders.get(epoch)
     if (other !== undefined && other !== id) throw new Error(`epoch ${epoch} has two established leaders, ${other} and ${id}`)
     this.#leaders.set(epoch, id)
-    this.#count('established')
+    this.#count(wasEstablished ? 'epoch change in place' : 'established')
+  }
+
+  #countStreams(core: Core): void {
+    const { role } = core.state
+    if (role.name !== 'leading') return
+    for (const learner of role.learners.values()) {
+      if (learner.streaming) this.#streaming.add(learner)
+      else if (this.#streaming.delete(learner)) this.#count('rejoin mid-stream')
+    }
   }
 
   /** Every replica commits the same entries in the same order; and a quorum of stores has them durably. */

@@ -57,7 +57,7 @@ export class Schedule {
     this.#draw = draw
     this.#shape = SHAPES[draw(2) === 0 ? draw(3) : draw(SHAPES.length)]!
     this.#ids = [...this.#shape.voters, ...this.#shape.observers]
-    const settings = { counterMax: draw(4) === 0 ? 16 : 0xffff_ffff, windowBytes: draw(3) === 0 ? 600 : 1 << 20, recentBytes: draw(2) === 0 ? 700 : 1 << 20 }
+    const settings = { counterMax: draw(3) === 0 ? 4 : 0xffff_ffff, windowBytes: draw(3) === 0 ? 300 : 1 << 20, recentBytes: draw(2) === 0 ? 700 : 1 << 20 }
     this.cluster = new Cluster({ ...this.#shape, settings })
     if (log !== null) this.cluster.trace = (line) => log.push(line)
   }

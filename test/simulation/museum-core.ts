@@ -381,7 +381,7 @@ export const CORE_MUTANTS: readonly Mutant[] = [
     bug: 46,
     rule: 17,
     name: 'compaction outruns a slow transfer',
-    patches: [{ file: `${CORE}/core.ts`, text: "if (learner.stage === 'transferring') keep", replacement: "if (learner.stage === 'invited') keep" }],
+    patches: [{ file: `${CORE}/core.ts`, text: "if (learner.stage === 'transferring' ||", replacement: "if (learner.stage === 'invited' ||" }],
   },
   {
     bug: 47,

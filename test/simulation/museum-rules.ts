@@ -1,13 +1,145 @@
 import type { Mutant } from './mutants.ts'
 
+const CORE = 'packages/consensus-core/src'
+const SHELL = 'packages/replica/src'
+
 /** Change of epoch in place. */
-const RULE_12: readonly Mutant[] = []
+const RULE_12: readonly Mutant[] = [
+  {
+    bug: '12a',
+    rule: 12,
+    name: 'the next epoch proposes before everything that was proposed is committed and applied',
+    patches: [
+      { file: `${CORE}/leader/epoch-change.ts`, text: '  if (state.committed < last || state.applied < last) return\n', replacement: '' },
+      {
+        file: `${CORE}/leader/discovery.ts`,
+        text: '  role.initialLast = state.history.last\n',
+        replacement: '  if (role.initialLast === ZERO) role.initialLast = state.history.last\n',
+      },
+      {
+        file: `${CORE}/leader/epoch-change.ts`,
+        text: '  role.since = now.monotonic\n',
+        replacement: '  role.since = now.monotonic\n  role.initialLast = state.applied\n',
+      },
+    ],
+  },
+  {
+    bug: '12b',
+    rule: 12,
+    name: "in place the leader's current epoch is written before a quorum of ACK-E: those of the epoch before are taken for it",
+    patches: [
+      {
+        file: `${CORE}/leader/follower-progress.ts`,
+        text: 'epoch: learner.epoch, heardAt: learner.heardAt })',
+        replacement: 'epoch: learner.epoch, heardAt: learner.heardAt, ackEpoch: learner.ackEpoch })',
+      },
+    ],
+  },
+  {
+    bug: '12c',
+    rule: 12,
+    name: 'a follower that is asked in the active phase answers before its promise is durable',
+    patches: [
+      {
+        file: `${CORE}/follower/discovery.ts`,
+        text: "  if (role.phase === 'active' && epoch > role.epoch) endEpoch(step, role)\n  else if",
+        replacement:
+          "  if (role.phase === 'active' && epoch > role.epoch) {\n    endEpoch(step, role)\n    if (role.counted) step.send(role.leader, ackEpochOf(step, epoch))\n  } else if",
+      },
+    ],
+  },
+  {
+    bug: '12d',
+    rule: 12,
+    name: 'those that count nowhere are not taken along into the next epoch',
+    patches: [
+      {
+        file: `${CORE}/leader/broadcast.ts`,
+        text: 'if (learner.epoch !== 0 && learner.epoch !== role.epoch) renewLearner',
+        replacement: 'if (learner.epoch < 0) renewLearner',
+      },
+    ],
+  },
+  {
+    bug: '12e',
+    rule: 12,
+    name: 'what origins had sent to the epoch before, and what was not admitted there, is not sent again to the same leader',
+    patches: [
+      {
+        file: `${SHELL}/shell.ts`,
+        text: '    this.#forwarding.onLeader()\n',
+        replacement: "    if (role.role === 'leading' || this.#served !== role.leader) this.#forwarding.onLeader()\n    this.#served = role.leader\n",
+      },
+      { file: `${SHELL}/shell.ts`, text: '  #stepping = false\n', replacement: '  #stepping = false\n  #served: PeerId | null = null\n' },
+    ],
+  },
+]
 
 /** Transfers that are resumed, staged generations. */
 const RULE_14: readonly Mutant[] = []
 
 /** A slow follower rejoins in mid-stream. */
-const RULE_17: readonly Mutant[] = []
+const RULE_17: readonly Mutant[] = [
+  {
+    bug: '17a',
+    rule: 17,
+    name: 'who rejoins in mid-stream misses what lies between the stream and the live entries, and nobody looks',
+    patches: [
+      {
+        file: `${CORE}/leader/stream.ts`,
+        text: '    for (const run of recentRuns(history, learner.sent, upTo)!) step.send',
+        replacement: '    for (const run of recentRuns(history, upTo, upTo)!) step.send',
+      },
+      {
+        file: `${CORE}/follower/broadcast.ts`,
+        text: '  if (rest.previous !== history.last) {\n',
+        replacement: '  if (rest.previous !== history.last && history.last < 0) {\n',
+      },
+    ],
+  },
+  {
+    bug: '17b',
+    rule: 17,
+    name: 'what was streamed counts as acknowledged',
+    patches: [{ file: `${CORE}/leader/stream.ts`, text: '  learner.keepAbove = upTo\n', replacement: '  learner.keepAbove = upTo\n  learner.acked = upTo\n' }],
+  },
+  {
+    bug: '17c',
+    rule: 17,
+    name: 'acknowledgements of a learner that is streamed to are dropped',
+    patches: [
+      {
+        file: `${CORE}/leader/broadcast.ts`,
+        text: '    if (learner === null || message.upTo > learner.sent) return\n',
+        replacement: '    if (learner === null || learner.streaming || message.upTo > learner.sent) return\n',
+      },
+    ],
+  },
+  {
+    bug: '17d',
+    rule: 17,
+    name: 'compaction does not keep what a slow follower is still to be sent',
+    patches: [{ file: `${CORE}/core.ts`, text: ' || learner.streaming) keep', replacement: ' || learner.heardAt < 0) keep' }],
+  },
+  {
+    bug: '17e',
+    rule: 17,
+    name: 'a full window closes nothing and streams nothing: it is forgotten',
+    patches: [
+      {
+        file: `${CORE}/leader/stream.ts`,
+        text: '  if (learner.acked < learner.streamMark || learner.sent >= upTo) return\n',
+        replacement: '  if (learner.sent >= ZERO) return\n',
+      },
+      { file: `${CORE}/leader/stream.ts`, text: "import type { Zxid } from '../zxid.ts'\n", replacement: "import { ZERO, type Zxid } from '../zxid.ts'\n" },
+      {
+        file: `${CORE}/leader/stream.ts`,
+        text: 'bytesAbove(history, learner.sent) <= step.config.windowBytes ? learner.sent : history.last',
+        replacement: 'history.last',
+      },
+    ],
+  },
+]
 
 /** Results in the table of origins, retirement of silent ones. */
 const RULE_22: readonly Mutant[] = []

@@ -113,8 +113,8 @@ export const SHELL_MUTANTS: readonly Mutant[] = [
     patches: [
       {
         file: `${REPLICA}/sending.ts`,
-        text: "    if (!ok || transfer.mode === 'diff') this.#host.transferred(transfer.transfer, transfer.upTo, ok)\n",
-        replacement: "    this.#host.transferred(transfer.transfer, transfer.mode === 'diff' ? transfer.upTo : transfer.after, ok)\n",
+        text: "    if (!ok || transfer.mode === 'diff') this.#host.transferred(transfer.transfer, upTo, ok)\n",
+        replacement: "    this.#host.transferred(transfer.transfer, transfer.mode === 'diff' ? upTo : transfer.after, ok)\n",
       },
     ],
   },

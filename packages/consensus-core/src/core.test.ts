@@ -1,72 +1,26 @@
 import { describe, expect, test } from 'vitest'
 import { CORE_DEFAULTS } from './config.ts'
 import { Core } from './core.ts'
-import { DrivenCore, ENSEMBLE, foundingOf, runsOf, storeIdOf, voters, z } from './driven-core.test-support.ts'
-import type { AckEpoch, Message, Vote } from './messages.ts'
-import { RunBuilder } from './run.ts'
+import {
+  ackEpoch,
+  candidate,
+  chained,
+  DrivenCore,
+  ENSEMBLE,
+  established,
+  foundingOf,
+  looking,
+  propose,
+  runsOf,
+  storeIdOf,
+  synchronizing,
+  voters,
+  welcomed,
+  z,
+} from './driven-core.test-support.ts'
+import type { Message } from './messages.ts'
 import { peerId } from './types.ts'
 import { ZERO } from './zxid.ts'
-
-const looking = (leader: number, round: number, zxid = ZERO, epoch = 0): Vote => ({
-  kind: 'VOTE',
-  state: 'looking',
-  leader: peerId(leader),
-  zxid,
-  epoch,
-  round,
-})
-const ackEpoch = (epoch: number, rest: Partial<AckEpoch> = {}): AckEpoch => ({
-  kind: 'ACK-E',
-  epoch,
-  current: 0,
-  last: ZERO,
-  checksum: 0,
-  committed: ZERO,
-  wall: 1_000_000,
-  endPoints: [],
-  ...rest,
-})
-
-/** Member 3 of three, elected, with member 1's CEPOCH in and its own promise durable. */
-function candidate(options: ConstructorParameters<typeof DrivenCore>[0] = {}): DrivenCore {
-  const driven = new DrivenCore({ self: 3, ...options })
-  driven.identify(1, 2)
-  const vote = driven.core.state.role.name === 'looking' ? driven.core.state.role.vote! : null
-  driven.from(1, looking(3, 1, vote!.zxid, vote!.epoch))
-  driven.from(2, looking(3, 1, vote!.zxid, vote!.epoch))
-  driven.from(1, { kind: 'CEPOCH', accepted: 0, acceptedFrom: null })
-  return driven
-}
-
-/** The same, established, its initial history applied. */
-function established(options: ConstructorParameters<typeof DrivenCore>[0] = {}): DrivenCore {
-  const driven = candidate(options)
-  driven.persist()
-  const { history, epochs } = driven.core.state
-  driven.from(1, ackEpoch(epochs.accepted, { last: history.last, checksum: history.checksum, endPoints: history.endPoints, current: epochs.current }))
-  driven.persist()
-  driven.from(1, { kind: 'ACK-LD', epoch: epochs.accepted, last: history.last })
-  driven.step({ kind: 'applied', upTo: history.last })
-  return driven
-}
-
-/** Member 1, following member 3 in epoch 5, after NEWLEADER at `last`. */
-function welcomed(runs = runsOf(2)): DrivenCore {
-  const driven = synchronizing(runs)
-  const { last, checksum } = driven.core.state.history
-  driven.from(3, { kind: 'DIFF', epoch: 5, after: last, checksum })
-  driven.from(3, { kind: 'NEWLEADER', epoch: 5, last, checksum })
-  return driven
-}
-
-function synchronizing(runs = runsOf(2)): DrivenCore {
-  const driven = new DrivenCore({ self: 1, runs })
-  driven.identify(2, 3)
-  driven.from(3, { ...looking(3, 1), state: 'leading', epoch: 5 })
-  driven.from(3, { kind: 'NEWEPOCH', epoch: 5, attempt: { leader: peerId(3), nonce: 7 } })
-  driven.persist()
-  return driven
-}
 
 describe('founding (rule 8)', () => {
   const identity = (ensembleId: string | null, empty: boolean): Message => ({ kind: 'IDENTITY', ensembleId, settings: '0'.repeat(16), empty })
@@ -308,13 +262,6 @@ describe('synchronisation', () => {
 })
 
 describe('broadcast', () => {
-  function propose(driven: DrivenCore): string[] {
-    const { history } = driven.core.state
-    const epoch = driven.core.state.epochs.current
-    const [run] = chained(history.last, history.checksum, epoch)
-    return driven.step({ kind: 'propose', run: run! })
-  }
-
   test('nothing is prepared before the initial history is applied (rule 20)', () => {
     const driven = candidate({ runs: runsOf(2) })
     driven.persist()
@@ -392,28 +339,6 @@ describe('broadcast', () => {
     }
     expect(stuck.tick()).toEqual(['to 2: VOTE looking for nobody at 0/0.0 round 1', 'close 1: our own store is silent', 'role looking epoch 1'])
   })
-
-  test('when the counter is used up everything is committed, and the reign ends (rule 12)', () => {
-    const driven = established({ config: { counterMax: 1 } })
-    propose(driven)
-    expect(driven.core.primary(driven.now)!.entriesRoom).toBe(0)
-    driven.persist()
-    expect(driven.from(1, { kind: 'ACK', epoch: 1, upTo: z(1, 1) })).toEqual([
-      'to 1: COMMIT 1.1',
-      'to 2: VOTE looking for nobody at 0/0.0 round 1',
-      'to 2: VOTE looking for 3 at 1/1.1 round 2',
-      'close 1: the counter of the epoch is exhausted',
-      'commit to 1.1',
-      'role looking epoch 1',
-    ])
-  })
-
-  function chained(previous: number, checksum: number, epoch: number): ReturnType<typeof runsOf> {
-    const builder = new RunBuilder()
-    builder.begin(previous as never, checksum, epoch, 5000)
-    builder.add({ origin: ZERO, sequence: 0, pending: 0, machine: 1, kind: 0 }, new Uint8Array(1))
-    return [builder.finish()!]
-  }
 })
 
 test('a state survives encoding: the same input has the same effects', () => {

@@ -12,6 +12,7 @@ import type { Input } from './input.ts'
 import { hearLearner, leaderTick, onAck, onPropose, primaryOf } from './leader/broadcast.ts'
 import { clockAheadOf } from './leader/clocks.ts'
 import { onAckEpoch, onCepoch } from './leader/discovery.ts'
+import { changeEpochIfDue } from './leader/epoch-change.ts'
 import { dropLearner } from './leader/follower-progress.ts'
 import { onAckLeader, onReceived, onTransferred } from './leader/synchronization.ts'
 import { holdsLease } from './lease.ts'
@@ -94,7 +95,8 @@ export class Core {
   keepFrom(): Zxid {
     const { role, history } = this.#step.state
     let keep = history.last
-    if (role.name === 'leading') for (const learner of role.learners.values()) if (learner.stage === 'transferring') keep = minZxid(keep, learner.keepAbove)
+    if (role.name === 'leading')
+      for (const learner of role.learners.values()) if (learner.stage === 'transferring' || learner.streaming) keep = minZxid(keep, learner.keepAbove)
     return keep
   }
 
@@ -159,6 +161,7 @@ function dispatch(step: Step, input: Input): void {
       return onStaged(step, input.transfer, input.generation, input.ok)
     case 'applied':
       state.applied = maxZxid(state.applied, minZxid(input.upTo, state.committed))
+      if (state.role.name === 'leading') changeEpochIfDue(step, state.role)
       return
     case 'compacted':
       return compacted(state, input.snapshot, input.start)

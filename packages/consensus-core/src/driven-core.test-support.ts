@@ -4,7 +4,7 @@ import { describeEffects } from './describe.ts'
 import type { Outgoing, Write } from './effects.ts'
 import type { Input } from './input.ts'
 import { before, checkState, checkStep } from './invariants.ts'
-import type { Message } from './messages.ts'
+import type { AckEpoch, Message, Vote } from './messages.ts'
 import { type Run, RunBuilder } from './run.ts'
 import type { Founding, Member, StoredState } from './types.ts'
 import { peerId } from './types.ts'
@@ -153,3 +153,80 @@ export function runsOf(...counts: number[]): Run[] {
 }
 
 export { zxidOf as z }
+
+export const looking = (leader: number, round: number, zxid: Zxid = ZERO, epoch = 0): Vote => ({
+  kind: 'VOTE',
+  state: 'looking',
+  leader: peerId(leader),
+  zxid,
+  epoch,
+  round,
+})
+export const ackEpoch = (epoch: number, rest: Partial<AckEpoch> = {}): AckEpoch => ({
+  kind: 'ACK-E',
+  epoch,
+  current: 0,
+  last: ZERO,
+  checksum: 0,
+  committed: ZERO,
+  wall: 1_000_000,
+  endPoints: [],
+  ...rest,
+})
+
+/** Member 3 of three, elected, with member 1's CEPOCH in and its own promise durable. */
+export function candidate(options: ConstructorParameters<typeof DrivenCore>[0] = {}): DrivenCore {
+  const driven = new DrivenCore({ self: 3, ...options })
+  driven.identify(1, 2)
+  const vote = driven.core.state.role.name === 'looking' ? driven.core.state.role.vote! : null
+  driven.from(1, looking(3, 1, vote!.zxid, vote!.epoch))
+  driven.from(2, looking(3, 1, vote!.zxid, vote!.epoch))
+  driven.from(1, { kind: 'CEPOCH', accepted: 0, acceptedFrom: null })
+  return driven
+}
+
+/** The same, established, its initial history applied. */
+export function established(options: ConstructorParameters<typeof DrivenCore>[0] = {}): DrivenCore {
+  const driven = candidate(options)
+  driven.persist()
+  const { history, epochs } = driven.core.state
+  driven.from(1, ackEpoch(epochs.accepted, { last: history.last, checksum: history.checksum, endPoints: history.endPoints, current: epochs.current }))
+  driven.persist()
+  driven.from(1, { kind: 'ACK-LD', epoch: epochs.accepted, last: history.last })
+  driven.step({ kind: 'applied', upTo: history.last })
+  return driven
+}
+
+/** Member 1, following member 3 in epoch 5, after NEWLEADER at `last`. */
+export function welcomed(runs: Run[] = runsOf(2)): DrivenCore {
+  const driven = synchronizing(runs)
+  const { last, checksum } = driven.core.state.history
+  driven.from(3, { kind: 'DIFF', epoch: 5, after: last, checksum })
+  driven.from(3, { kind: 'NEWLEADER', epoch: 5, last, checksum })
+  return driven
+}
+
+export function synchronizing(runs: Run[] = runsOf(2)): DrivenCore {
+  const driven = new DrivenCore({ self: 1, runs })
+  driven.identify(2, 3)
+  driven.from(3, { ...looking(3, 1), state: 'leading', epoch: 5 })
+  driven.from(3, { kind: 'NEWEPOCH', epoch: 5, attempt: { leader: peerId(3), nonce: 7 } })
+  driven.persist()
+  return driven
+}
+
+/** One entry, as the primary. */
+export function propose(driven: DrivenCore): string[] {
+  const { history } = driven.core.state
+  const epoch = driven.core.state.epochs.current
+  const [run] = chained(history.last, history.checksum, epoch)
+  return driven.step({ kind: 'propose', run: run! })
+}
+
+/** A run of one entry behind another. */
+export function chained(previous: number, checksum: number, epoch: number): Run[] {
+  const builder = new RunBuilder()
+  builder.begin(previous as never, checksum, epoch, 5000)
+  builder.add({ origin: ZERO, sequence: 0, pending: 0, machine: 1, kind: 0 }, new Uint8Array(1))
+  return [builder.finish()!]
+}

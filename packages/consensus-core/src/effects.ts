@@ -27,7 +27,10 @@ export interface Write {
   readonly afterwards: readonly Outgoing[]
 }
 
-/** Stream to a peer. `diff`: the log's entries in (after, upTo] as PROPOSEs on the lane `entries`, then input `transferred`. `snap`: the newest snapshot as SNAP and CHUNKs. */
+/**
+ * Stream to a peer. `diff`: the log's entries in (after, upTo] as PROPOSEs on the lane `entries`, whole runs, until `bytesMax` is reached; then input `transferred`, which
+ * tells how far it came. `snap`: the newest snapshot as SNAP and CHUNKs.
+ */
 export interface Transfer {
   readonly transfer: number
   readonly to: PeerId
@@ -36,6 +39,7 @@ export interface Transfer {
   readonly epoch: number
   readonly after: Zxid
   readonly upTo: Zxid
+  readonly bytesMax: number
 }
 
 /** Stage the CHUNKs of this transfer as a generation of its own (rule 14), then input `staged`. */

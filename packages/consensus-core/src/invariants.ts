@@ -1,6 +1,7 @@
 import type { Core } from './core.ts'
 import type { Effects } from './effects.ts'
-import type { CoreState } from './state.ts'
+import { isQuorum } from './quorum.ts'
+import type { CoreState, Leading } from './state.ts'
 import { epochOf, formatZxid, type Zxid } from './zxid.ts'
 
 /** What of a state is needed to judge the step that follows it: cheap enough to take before each one. */
@@ -92,9 +93,22 @@ export function checkStep(core: Core, earlier: Before, effects: Effects): string
     if (write.ticket !== ticket++) return `write ${write.ticket} is out of order`
     if (write.truncateTo !== null && write.truncateTo.zxid < earlier.committed) return `a committed entry is truncated: to ${formatZxid(write.truncateTo.zxid)}`
   }
+  const { role } = state
+  if (state.epochs.current > earlier.current && role.name === 'leading' && !hasAckEpochs(core, role))
+    return `leads epoch ${role.epoch}, which no quorum has acknowledged`
   for (const outgoing of effects.sends) {
     const { kind } = outgoing.message
     if (kind === 'ACK' || kind === 'ACK-LD' || (kind === 'ACK-E' && core.view().counted)) return `${kind} leaves without the write that makes it true`
   }
   return null
+}
+
+/** Rule 10: our own current epoch is written behind a quorum of ACK-E for that very epoch. */
+function hasAckEpochs(core: Core, role: Leading): boolean {
+  const { configuration } = core.view()
+  return isQuorum(configuration, ({ id }) => {
+    if (id === role.attempt.leader) return role.acknowledgedEpoch
+    const learner = role.learners.get(id)
+    return learner?.counted === true && learner.ackEpoch?.epoch === role.epoch
+  })
 }

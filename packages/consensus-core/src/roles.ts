@@ -1,4 +1,5 @@
 import type { RoleName } from './effects.ts'
+import type { Following, Leading } from './state.ts'
 import { looking } from './state.ts'
 import type { Step } from './step.ts'
 import { ZERO } from './zxid.ts'
@@ -11,11 +12,10 @@ export function leave(step: Step, reason: string): void {
   const { state } = step
   const { role } = state
   if (role.name === 'looking') return
+  voidReads(step, role)
   const active = role.name === 'leading' ? role.stage === 'established' : role.phase === 'active'
   if (role.name === 'leading') {
     for (const learner of role.learners.values()) if (learner.transfer !== 0) step.cancels.push(learner.transfer)
-    for (const ask of [...role.reads.underway.flatMap(({ asked }) => asked), ...role.reads.waiting])
-      if (ask.connection === 0) step.readable.push({ number: ask.number, zxid: null })
     for (const peer of role.learners.keys()) {
       step.peer(peer).parted = true
       step.close(peer, reason)
@@ -24,7 +24,6 @@ export function leave(step: Step, reason: string): void {
     for (const [id, peer] of state.peers)
       if (peer.identified) step.send(id, { kind: 'VOTE', state: 'looking', leader: 0, zxid: ZERO, epoch: 0, round: state.round })
   } else {
-    for (const number of role.reads) step.readable.push({ number, zxid: null })
     if (role.staging?.generation != null) step.discards.push(role.staging.generation)
     step.peer(role.leader).parted = true
     if (step.peer(role.leader).connection === role.connection) step.close(role.leader, reason)
@@ -33,6 +32,21 @@ export function leave(step: Step, reason: string): void {
   const pause = active ? 0 : step.random() * Math.min(step.ticks(2 ** Math.min(state.failures, 20)), step.ticks(step.config.backoffTicksMax))
   state.role = looking(step.now.monotonic + pause)
   announceRole(step)
+}
+
+/** Nobody will answer these: whoever asked here asks again, and so do those who asked us, for they hear of it themselves. */
+export function voidReads(step: Step, role: Leading | Following): void {
+  if (role.name === 'leading') {
+    const { reads } = role
+    for (const ask of [...reads.underway.flatMap(({ asked }) => asked), ...reads.waiting])
+      if (ask.connection === 0) step.readable.push({ number: ask.number, zxid: null })
+    reads.underway.length = 0
+    reads.waiting = []
+    reads.confirmedAt = null
+  } else {
+    for (const number of role.reads) step.readable.push({ number, zxid: null })
+    role.reads = []
+  }
 }
 
 /** Tells the shell what we are now. */

@@ -124,9 +124,10 @@ export type LeaderStage = 'collecting' | 'promising' | 'acknowledging' | 'synchr
 
 export interface Leading {
   readonly name: 'leading'
-  readonly attempt: Attempt
+  /** A new one for each epoch (rule 12). */
+  attempt: Attempt
   stage: LeaderStage
-  /** 0 until a quorum's CEPOCHs are in. */
+  /** 0 until a quorum's CEPOCHs are in; behind an exhausted counter the next one, while learners may still be in the one before. */
   epoch: number
   /** Our history's tail when the epoch began: nothing is prepared before it is applied (rule 20). */
   initialLast: Zxid
@@ -137,6 +138,7 @@ export interface Leading {
   readonly learners: Map<PeerId, Learner>
   /** Monotonic: when a counted voter was last heard as our learner; outlives its connection (rule 25). */
   readonly heard: Map<PeerId, Millis>
+  /** Monotonic: when this attempt began. */
   since: Millis
   /** Monotonic, before the stage `established`: the last progress of any counted voter. */
   progressAt: Millis
@@ -151,6 +153,8 @@ export type LearnerStage = 'discovered' | 'invited' | 'acknowledged' | 'transfer
 export interface Learner {
   readonly connection: number
   readonly counted: boolean
+  /** The epoch that NEWEPOCH has opened on this relation; 0 before. Heartbeats name it. */
+  epoch: number
   stage: LearnerStage
   ackEpoch: AckEpoch | null
   /** The transfer that is under way; 0: none. */
@@ -160,9 +164,11 @@ export interface Learner {
   keepAbove: Zxid
   /** NEWLEADER's last ZXID; 0 before. */
   welcomedAt: Zxid
-  /** What had been sent when ACK-LD came: until it is acknowledged, the learner is still catching up. */
-  catchingUpTo: Zxid
-  /** Last entry sent, or covered by a transfer. */
+  /** Its window was full: entries come to it from the store, piece by piece, until they meet the live ones (rule 17). */
+  streaming: boolean
+  /** While streaming: the next piece waits until this much is acknowledged. */
+  streamMark: Zxid
+  /** Last entry sent, or covered by the piece that is being streamed. */
   sent: Zxid
   /** Cumulative; `acked <= sent`. */
   acked: Zxid

@@ -36,6 +36,8 @@ export interface LearnerView {
   /** How it was, or is being, synchronised. */
   readonly mode: 'diff' | 'trunc' | 'snap' | null
   readonly acked: Zxid
+  /** Its window was full: it gets from the store what follows, until it meets the live entries (rule 17). */
+  readonly streaming: boolean
 }
 
 export function viewOf(step: Step): CoreView {
@@ -44,7 +46,7 @@ export function viewOf(step: Step): CoreView {
   const learners: LearnerView[] = []
   if (role.name === 'leading')
     for (const [peer, learner] of role.learners)
-      learners.push({ peer, counted: learner.counted, stage: learner.stage, mode: learner.mode, acked: learner.acked })
+      learners.push({ peer, counted: learner.counted, stage: learner.stage, mode: learner.mode, acked: learner.acked, streaming: learner.streaming })
   return {
     role: role.name === 'following' ? (role.counted ? 'following' : 'observing') : role.name,
     active: role.name === 'leading' ? role.stage === 'established' : role.name === 'following' && role.phase === 'active',

@@ -20,7 +20,7 @@ export interface StateMachine<Request = unknown, Result = unknown> {
   prepare?(request: Uint8Array, context: PrimaryContext): Uint8Array
   /** Take back the last change alone: it was too large. */
   unprepare?(): void
-  /** The primary's reign begins, its history is applied: forget all speculation. */
+  /** The primary's reign begins, its history is applied: forget all speculation. Each epoch is a reign, also one that the same leader draws when the counter of the last is used up. */
   leading?(context: PrimaryContext): void
   /** The reign is void: forget everything prepared and not applied. */
   abandon?(): void

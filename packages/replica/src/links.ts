@@ -21,8 +21,8 @@ interface Link {
 const LANES: readonly Lane[] = ['control', 'entries', 'bulk']
 
 /**
- * The live connections. What the core sends is never refused: when a lane is full it is held, in order, up to a bound, beyond which the connection is given up
- * (rule 17, first form). What the shell streams by itself (`offer`) is refused instead, and offered again after `onDrain`.
+ * The live connections. What the core sends is never refused: when a lane is full it is held, in order, up to a bound, beyond which the connection is given up. The
+ * core's windows keep what it sends below that bound (rule 17): the rest of a history, live entries behind it, and one run more. What the shell streams by itself (`offer`) is refused instead, and offered again after `onDrain`.
  */
 export class Links {
   readonly #transport: Transport

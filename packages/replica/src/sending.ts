@@ -53,15 +53,22 @@ export class SendingTransfers {
     const sending = new Sending(transfer)
     this.#sendings.set(transfer.transfer, sending)
     let ok = false
+    let { upTo } = transfer
     try {
-      ok = transfer.mode === 'diff' ? await this.#diff(sending) : await this.#snap(sending)
+      if (transfer.mode === 'diff') {
+        const reached = await this.#diff(sending)
+        ok = reached !== null
+        upTo = reached ?? upTo
+      } else {
+        ok = await this.#snap(sending)
+      }
     } catch (error) {
       if (!sending.stopped) this.#host.trouble(error, transfer.to)
     }
     this.#sendings.delete(transfer.transfer)
     if (sending.stopped) return
     // Of a snapshot only the receiver can say that it has it: its RECEIVED does.
-    if (!ok || transfer.mode === 'diff') this.#host.transferred(transfer.transfer, transfer.upTo, ok)
+    if (!ok || transfer.mode === 'diff') this.#host.transferred(transfer.transfer, upTo, ok)
   }
 
   cancel(transfer: number): void {
@@ -93,24 +100,27 @@ export class SendingTransfers {
     sending.wake()
   }
 
-  async #diff(sending: Sending): Promise<boolean> {
-    const { epoch, upTo } = sending.transfer
+  /** How far it came; null when it is over before its end. */
+  async #diff(sending: Sending): Promise<Zxid | null> {
+    const { epoch, upTo, bytesMax } = sending.transfer
     let { after } = sending.transfer
-    while (after < upTo) {
-      const runs = await this.#read(after, upTo)
-      if (runs.length === 0) return false
+    let bytes = 0
+    while (after < upTo && bytes < bytesMax) {
+      const runs = await this.#read(after, upTo, Math.min(READ_BYTES, bytesMax - bytes))
+      if (runs.length === 0) return null
       for (const run of runs) {
-        if (!(await this.#send(sending, { kind: 'PROPOSE', epoch, committed: ZERO, run }))) return false
+        if (!(await this.#send(sending, { kind: 'PROPOSE', epoch, committed: ZERO, run }))) return null
         after = run.last
+        bytes += run.bytes.length
       }
     }
-    return !sending.stopped
+    return sending.stopped ? null : after
   }
 
   /** None when compaction has overtaken the transfer: the learner comes again, and gets a snapshot. */
-  async #read(after: Zxid, upTo: Zxid): Promise<readonly Run[]> {
+  async #read(after: Zxid, upTo: Zxid, bytesMax: number): Promise<readonly Run[]> {
     try {
-      return await this.#host.store.read(after, upTo, READ_BYTES)
+      return await this.#host.store.read(after, upTo, bytesMax)
     } catch (error) {
       if (error instanceof AntiphonError && error.code === 'INVALID_ARGUMENT') return []
       throw error

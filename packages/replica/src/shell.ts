@@ -70,7 +70,7 @@ export class Shell {
     this.#parts = parts
     this.#self = resolved.self
     this.core = new Core(config, stored, this.#now())
-    this.links = new Links(transport, 2 * config.windowBytes)
+    this.links = new Links(transport, 4 * config.windowBytes)
     this.proposals = new Proposals(resolved, monotonic, () => this.#scheduleFlush())
     this.reads = new Reads(monotonic, () => this.#scheduleFlush())
     this.#forwarding = new Forwarding(stored.storeId, random, this.proposals, this.links, resolved.originWindow)

@@ -135,7 +135,7 @@ export function drawProfile(name: ProfileName, random: SeededRandom): Profile {
     snapshotEveryEntries: random.pick([10, 30, 100, 100_000]),
     retainSnapshots: random.pick([1, 2]),
     originWindow: random.pick([4, 64, 1024]),
-    windowBytes: random.pick([8192, 65_536, 1_048_576]),
+    windowBytes: random.pick([paddingMax + 1024, 8192, 65_536, 1_048_576]),
     recentBytes: random.pick([0, 2048, 65_536]),
     segmentBytes: random.pick([1024, 2048, 16_384]),
     network,

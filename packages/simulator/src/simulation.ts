@@ -105,6 +105,8 @@ class Simulation implements World {
   readonly #paths = new Map<string, number>()
   readonly #leaders = new Map<number, PeerId>()
   readonly #loops: EventLoops = new EventLoops(this.timeline)
+  /** Of each core that leads: the epoch that it has established, and which of its learners are streamed to. */
+  readonly #leading = new Map<Core, { epoch: number; readonly streaming: Set<object> }>()
   #running: Life | null = null
   #violation: Violation | null = null
   #origins = 0
@@ -225,7 +227,7 @@ class Simulation implements World {
     const role = this.members[id - 1]!.life?.core?.state.role
     if (role?.name !== 'leading') return LAST_ZXID
     let needed = LAST_ZXID
-    for (const { stage, keepAbove } of role.learners.values()) if (stage === 'transferring' && keepAbove < needed) needed = keepAbove
+    for (const { stage, streaming, keepAbove } of role.learners.values()) if ((stage === 'transferring' || streaming) && keepAbove < needed) needed = keepAbove
     return needed
   }
 
@@ -257,6 +259,7 @@ class Simulation implements World {
     if (effects.fault !== null) this.report(new Violation('fault', `the core of member ${id} stops: ${effects.fault.code} ${effects.fault.message}`))
     this.#countPaths(input, effects)
     this.#faults.stepped(life, effects)
+    this.#countLeading(core, effects)
     this.#checkFounding(id, core)
     if (role?.role === 'leading' && role.active) this.#established(id, role.epoch)
     if (commitTo !== null) this.#guard(() => this.durability.committed(commitTo, `member ${id} commits`))
@@ -287,6 +290,26 @@ class Simulation implements World {
     if (effects.discards.length > 0) this.count('discard')
     if (effects.stagedAppends.length > 0) this.count('staged append')
     if (effects.role !== null) this.count(`role ${effects.role.role}${effects.role.active ? ' active' : ''}`)
+  }
+
+  /** Rules 12 and 17: what a leader does over connections that stay. */
+  #countLeading(core: Core, effects: Effects): void {
+    const { role } = core.state
+    let leading = this.#leading.get(core)
+    if (role.name !== 'leading') {
+      if (leading !== undefined) this.#leading.delete(core)
+      return
+    }
+    if (leading === undefined) this.#leading.set(core, (leading = { epoch: 0, streaming: new Set() }))
+    if (effects.role?.active === true) {
+      if (leading.epoch !== 0) this.count('epoch change in place')
+      leading.epoch = role.epoch
+    }
+    for (const { bytesMax } of effects.transfers) if (bytesMax !== Number.MAX_SAFE_INTEGER) this.count('stream of a slow learner')
+    for (const learner of role.learners.values()) {
+      if (learner.streaming) leading.streaming.add(learner)
+      else if (leading.streaming.delete(learner)) this.count('rejoin mid-stream')
+    }
   }
 
   #guard(check: () => void): void {

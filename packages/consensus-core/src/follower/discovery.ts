@@ -1,6 +1,6 @@
 import { isPromisedAway } from '../lease.ts'
 import type { NewEpoch } from '../messages.ts'
-import { announceRole, leave } from '../roles.ts'
+import { announceRole, leave, voidReads } from '../roles.ts'
 import type { Following } from '../state.ts'
 import type { Step } from '../step.ts'
 import type { PeerId } from '../types.ts'
@@ -30,9 +30,10 @@ export function follow(step: Step, leader: PeerId): void {
 
 /** Rule 10: promised when above what was promised before, or again to the same attempt. The promise is durable before ACK-E leaves. */
 export function onNewEpoch(step: Step, role: Following, message: NewEpoch): void {
-  if (role.phase !== 'discovering') return
   const { epochs } = step.state
   const { epoch, attempt } = message
+  if (role.phase === 'active' && epoch > role.epoch) endEpoch(step, role)
+  else if (role.phase !== 'discovering') return
   role.heardAt = step.now.monotonic
   if (!role.counted) {
     if (epoch < epochs.current) {
@@ -57,4 +58,14 @@ export function onNewEpoch(step: Step, role: Following, message: NewEpoch): void
   role.epoch = epoch
   role.phase = 'synchronizing'
   step.write({ epochs: { accepted: epoch, acceptedFrom: attempt, current: epochs.current }, afterwards: [step.outgoing(role.leader, ackEpochOf(step, epoch))] })
+}
+
+/**
+ * Rule 12: the leader's counter is used up, and it goes on in a later epoch. What is still on its way in the old one is not listened to any more: ACK-E says exactly what we
+ * hold, and the rest comes again.
+ */
+function endEpoch(step: Step, role: Following): void {
+  voidReads(step, role)
+  role.phase = 'discovering'
+  role.diffing = false
 }

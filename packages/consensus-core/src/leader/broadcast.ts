@@ -9,9 +9,11 @@ import type { Step } from '../step.ts'
 import type { PeerId } from '../types.ts'
 import { counterOf, epochOf, maxZxid, minZxid, type Zxid } from '../zxid.ts'
 import { stampOf } from './clocks.ts'
-import { dropLearner, learnerOf, windowStart } from './follower-progress.ts'
+import { changeEpochIfDue } from './epoch-change.ts'
+import { dropLearner, learnerOf, renewLearner, windowStart } from './follower-progress.ts'
 import { ping } from './heartbeat.ts'
 import { inviteWaiting } from './invitation.ts'
+import { beginStream, neededInMemory, streamOn } from './stream.ts'
 
 /** A quorum has acknowledged NEWLEADER: its history, all of it, is committed, and the reign begins. */
 export function establish(step: Step, role: Leading): void {
@@ -19,6 +21,8 @@ export function establish(step: Step, role: Leading): void {
   role.stage = 'established'
   state.failures = 0
   step.commit(role.initialLast)
+  // Those that count nowhere are still in the epoch before, if there was one (rule 12).
+  for (const [id, learner] of role.learners) if (learner.epoch !== 0 && learner.epoch !== role.epoch) renewLearner(step, role, id, learner)
   for (const [id, learner] of role.learners) {
     if (learner.counted) role.heard.set(id, step.now.monotonic)
     if (learner.stage === 'active') step.send(id, { kind: 'COMMIT-LD', epoch: role.epoch, committed: state.committed })
@@ -63,22 +67,18 @@ export function onPropose(step: Step, run: Run): void {
   trim(step, role)
 }
 
-/** Memory keeps what is not committed and what is in a learner's window, however small `recentBytes` is. */
+/** Memory keeps what is not committed, and what a learner's window holds or a stream is about to meet, however small `recentBytes` is. */
 function trim(step: Step, role: Leading): void {
   const { history, committed } = step.state
   let needed = committed
-  for (const learner of role.learners.values()) if (learner.stage === 'welcomed' || learner.stage === 'active') needed = minZxid(needed, windowStart(learner))
+  for (const learner of role.learners.values())
+    if (learner.stage === 'welcomed' || learner.stage === 'active') needed = minZxid(needed, neededInMemory(step, learner))
   trimRecent(history, needed, step.config.recentBytes)
 }
 
 function sendRun(step: Step, role: Leading, id: PeerId, learner: Learner, run: Run): void {
-  // Rule 17, first form: who does not keep up loses its connection, and comes back by discovery and synchronisation. Who is still storing what it was welcomed with,
-  // or what came meanwhile, gets a wider window.
-  const windowBytes = step.config.windowBytes * (learner.stage === 'active' && learner.acked >= learner.catchingUpTo ? 1 : 4)
-  if (bytesAbove(step.state.history, windowStart(learner)) > windowBytes + run.bytes.length) {
-    dropLearner(step, role, id, 'its window is full')
-    return
-  }
+  if (learner.streaming) return streamOn(step, role, id, learner)
+  if (bytesAbove(step.state.history, windowStart(learner)) > step.config.windowBytes + run.bytes.length) return beginStream(step, role, id, learner)
   step.send(id, { kind: 'PROPOSE', epoch: role.epoch, committed: step.state.committed, run })
   learner.sent = run.last
 }
@@ -92,6 +92,7 @@ export function onAck(step: Step, from: PeerId, message: Ack): void {
     const learner = learnerOf(step, role, from)
     if (learner === null || message.upTo > learner.sent) return
     learner.acked = maxZxid(learner.acked, message.upTo)
+    streamOn(step, role, from, learner)
   }
   if (role.stage === 'established') advanceCommit(step, role)
 }
@@ -117,7 +118,6 @@ export function advanceCommit(step: Step, role: Leading): void {
     }
   }
   trim(step, role)
-  endExhaustedReign(step, role)
 }
 
 function holds(learner: Learner | undefined, zxid: Zxid): boolean {
@@ -128,19 +128,10 @@ function holds(learner: Learner | undefined, zxid: Zxid): boolean {
 function informObserver(step: Step, role: Leading, id: PeerId, learner: Learner): void {
   const { history, committed } = step.state
   if (committed <= learner.sent) return
+  if (learner.streaming) return streamOn(step, role, id, learner)
   const runs = recentRuns(history, learner.sent, committed)
-  if (runs === null) {
-    dropLearner(step, role, id, 'it is further behind than memory reaches')
-    return
-  }
-  for (const run of runs) sendRun(step, role, id, learner, run)
-}
-
-/** Rule 12, first form: when the counter is used up and everything is committed, the reign ends. */
-function endExhaustedReign(step: Step, role: Leading): void {
-  const { history, committed } = step.state
-  if (epochOf(history.last) !== role.epoch || counterOf(history.last) < step.config.counterMax) return
-  if (committed === history.last) leave(step, 'the counter of the epoch is exhausted')
+  if (runs === null) beginStream(step, role, id, learner)
+  else for (const run of runs) sendRun(step, role, id, learner, run)
 }
 
 /** Once a tick: heartbeats, and who has fallen silent (rule 25). */
@@ -167,8 +158,9 @@ export function leaderTick(step: Step, role: Leading): void {
     leave(step, 'a quorum has fallen silent')
     return
   }
-  endExhaustedReign(step, role)
-  if (state.role === role) beat(step, role)
+  changeEpochIfDue(step, role)
+  if (role.stage === 'established') beat(step, role)
+  else if (!state.faulted) ping(step, role)
 }
 
 /** Do enough voters follow us, or say that they do? */

@@ -1,24 +1,23 @@
-import { ackEpochOf } from '../follower/acknowledgement.ts'
 import type { AckEpoch, Cepoch } from '../messages.ts'
 import { memberOf } from '../quorum.ts'
 import { noReads } from '../reads.ts'
 import { announceRole, leave } from '../roles.ts'
 import type { Leading } from '../state.ts'
 import type { Step } from '../step.ts'
-import type { Epochs, PeerId } from '../types.ts'
-import { EPOCH_MAX, ZERO } from '../zxid.ts'
+import type { PeerId } from '../types.ts'
+import { ZERO } from '../zxid.ts'
 import { hearClock } from './clocks.ts'
+import { newAttempt, promiseEpoch } from './epoch-change.ts'
 import { dropLearner, learnerOf, newLearner } from './follower-progress.ts'
-import { invite, inviteWaiting, newEpoch } from './invitation.ts'
+import { invite, inviteWaiting } from './invitation.ts'
 import { synchronize } from './synchronization.ts'
 
 /** Phase 1 on the prospective leader: learn which epochs were promised, have a higher one promised, and make sure that nobody in the quorum knows more. */
 export function lead(step: Step): void {
   const { state, now } = step
-  const nonce = Math.floor(step.random() * 0x20_0000) * 0x1_0000_0000 + Math.floor(step.random() * 0x1_0000_0000)
   const role: Leading = {
     name: 'leading',
-    attempt: { leader: step.self, nonce },
+    attempt: newAttempt(step),
     stage: 'collecting',
     epoch: 0,
     initialLast: ZERO,
@@ -75,25 +74,8 @@ function isShutOut(role: Leading, cepoch: Cepoch): boolean {
 /** With a quorum's promises known: an epoch above all of them, promised by ourselves first. */
 function proposeEpoch(step: Step, role: Leading): void {
   if (role.stage !== 'collecting') return
-  const { state } = step
   if (!step.isQuorum((id) => step.counted(id) && (id === step.self || role.learners.has(id)))) return
-  const epoch = Math.max(state.epochs.accepted, state.acceptedHeard) + 1
-  if (epoch > EPOCH_MAX) {
-    step.stop('INVALID_SETTINGS', `epoch ${epoch} cannot be represented`, 'Move the state to a new ensemble.')
-    return
-  }
-  role.stage = 'promising'
-  role.epoch = epoch
-  role.progressAt = step.now.monotonic
-  const epochs: Epochs = { accepted: epoch, acceptedFrom: role.attempt, current: state.epochs.current }
-  // Our promise is durable before NEWEPOCH leaves; our own ACK-E comes back the same way.
-  const afterwards = [step.outgoing(step.self, ackEpochOf(step, epoch))]
-  for (const [id, learner] of role.learners) {
-    if (!learner.counted) continue
-    learner.stage = 'invited'
-    afterwards.push(step.outgoing(id, newEpoch(role)))
-  }
-  step.write({ epochs, afterwards })
+  promiseEpoch(step, role)
 }
 
 export function onAckEpoch(step: Step, from: PeerId, message: AckEpoch): void {
@@ -102,11 +84,13 @@ export function onAckEpoch(step: Step, from: PeerId, message: AckEpoch): void {
   if (from === step.self) {
     role.acknowledgedEpoch = true
     if (role.stage === 'promising') role.stage = 'acknowledging'
+    for (const learner of role.learners.values()) if (learner.stage === 'invited') learner.epoch = role.epoch
     inviteWaiting(step, role)
   } else {
     const learner = learnerOf(step, role, from)
     if (learner === null || learner.stage !== 'invited') return
     learner.stage = 'acknowledged'
+    learner.epoch = role.epoch
     learner.ackEpoch = message
     hearClock(step, role, from, message.wall)
     if (learner.counted) {

@@ -7,13 +7,15 @@ export function newLearner(step: Step, peer: PeerId): Learner {
   return {
     connection: step.peer(peer).connection,
     counted: step.counted(peer),
+    epoch: 0,
     stage: 'discovered',
     ackEpoch: null,
     transfer: 0,
     mode: null,
     keepAbove: ZERO,
     welcomedAt: ZERO,
-    catchingUpTo: ZERO,
+    streaming: false,
+    streamMark: ZERO,
     sent: ZERO,
     acked: ZERO,
     round: 0,
@@ -24,6 +26,17 @@ export function newLearner(step: Step, peer: PeerId): Learner {
 /** Where a learner's window begins: what it is known to have, or was welcomed with. */
 export function windowStart(learner: Learner): Zxid {
   return maxZxid(learner.acked, learner.welcomedAt)
+}
+
+/** How far a learner may see: voters everything, the others what is committed (rule 27), or what they hold already. */
+export function horizon(step: Step, learner: Learner): Zxid {
+  return learner.counted ? step.state.history.last : maxZxid(step.state.committed, learner.sent)
+}
+
+/** The same relation, for the epoch that comes next (rule 12): what was on its way to the learner is void. */
+export function renewLearner(step: Step, role: Leading, peer: PeerId, learner: Learner): void {
+  if (learner.transfer !== 0) step.cancels.push(learner.transfer)
+  role.learners.set(peer, { ...newLearner(step, peer), epoch: learner.epoch, heardAt: learner.heardAt })
 }
 
 /** The learner behind a message, if the message came on the connection of that relation. */

@@ -5,7 +5,7 @@ import type { Step } from '../step.ts'
 export function ping(step: Step, role: Leading, onlyCounted = false): void {
   const { state, now } = step
   for (const [id, learner] of role.learners) {
-    if (learner.stage === 'discovered' || (onlyCounted && !learner.counted)) continue
-    step.send(id, { kind: 'PING', epoch: role.epoch, committed: state.committed, round: role.reads.round, wall: now.wall })
+    if (learner.epoch === 0 || (onlyCounted && !learner.counted)) continue
+    step.send(id, { kind: 'PING', epoch: learner.epoch, committed: state.committed, round: role.reads.round, wall: now.wall })
   }
 }

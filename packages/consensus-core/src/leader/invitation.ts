@@ -13,6 +13,7 @@ export function invite(step: Step, role: Leading, id: PeerId, learner: Learner):
   const promised = role.stage !== 'collecting' && role.stage !== 'promising'
   if (!promised || (!learner.counted && role.stage !== 'established')) return
   learner.stage = 'invited'
+  learner.epoch = role.epoch
   step.send(id, newEpoch(role))
 }
 

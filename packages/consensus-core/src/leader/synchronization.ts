@@ -5,7 +5,8 @@ import type { Step } from '../step.ts'
 import type { PeerId } from '../types.ts'
 import { maxZxid, type Zxid } from '../zxid.ts'
 import { advanceCommit, establish } from './broadcast.ts'
-import { dropLearner, learnerOf } from './follower-progress.ts'
+import { dropLearner, horizon, learnerOf } from './follower-progress.ts'
+import { onStreamed, streamOn } from './stream.ts'
 
 /** Phase 2 on the leader: bring one learner to exactly our history, by the shortest way (rule 13). */
 export function synchronize(step: Step, role: Leading, id: PeerId, learner: Learner): void {
@@ -24,11 +25,6 @@ export function synchronize(step: Step, role: Leading, id: PeerId, learner: Lear
   step.send(id, { kind: 'DIFF', epoch: role.epoch, after: common.zxid, checksum: common.checksum })
   learner.sent = common.zxid
   welcome(step, role, id, learner)
-}
-
-/** How far a learner may see: voters everything, the others what is committed (rule 27), or what they hold already. */
-function horizon(step: Step, learner: Learner): Zxid {
-  return learner.counted ? step.state.history.last : maxZxid(step.state.committed, learner.sent)
 }
 
 /** Sends the rest up to the tail and NEWLEADER behind it, in one FIFO; what memory does not hold, or would overflow a window, is streamed from the store first. */
@@ -65,6 +61,7 @@ function startTransfer(step: Step, role: Leading, id: PeerId, learner: Learner, 
     epoch: role.epoch,
     after: learner.keepAbove,
     upTo: horizon(step, learner),
+    bytesMax: Number.MAX_SAFE_INTEGER,
   })
 }
 
@@ -73,6 +70,7 @@ export function onTransferred(step: Step, transfer: number, upTo: Zxid, ok: bool
   const { role } = step.state
   if (role.name !== 'leading') return
   for (const [id, learner] of role.learners) {
+    if (learner.transfer === transfer && learner.streaming) return onStreamed(step, role, id, learner, upTo, ok)
     if (learner.transfer !== transfer || learner.stage !== 'transferring') continue
     if (!ok) dropLearner(step, role, id, 'its transfer failed')
     else continueFrom(step, role, id, learner, upTo)
@@ -113,13 +111,13 @@ export function onAckLeader(step: Step, from: PeerId, message: AckLeader): void 
     const learner = learnerOf(step, role, from)
     if (learner === null || learner.stage !== 'welcomed' || message.last > learner.sent) return
     learner.stage = 'active'
-    learner.catchingUpTo = learner.sent
     learner.acked = maxZxid(learner.acked, message.last)
     if (learner.counted) {
       role.heard.set(from, step.now.monotonic)
       role.progressAt = step.now.monotonic
     }
     if (role.stage === 'established') step.send(from, { kind: 'COMMIT-LD', epoch: role.epoch, committed: step.state.committed })
+    streamOn(step, role, from, learner)
   }
   if (role.stage === 'synchronizing') {
     const acknowledged = (id: PeerId): boolean => step.counted(id) && (id === step.self ? role.acknowledgedLeader : role.learners.get(id)?.stage === 'active')
