@@ -14,7 +14,14 @@ test('two proposals under one leader: all interleavings are exhausted and break 
   expect(states).toBeGreaterThan(1000)
   // Of each proposal at each member: it is sent, becomes durable, is acknowledged, and its commit is told.
   expect(depth).toBeGreaterThanOrEqual(16)
-  expect(explore({ ...NO_TROUBLE, start: 'established' })).toMatchObject({ states, depth })
+  const again = explore({ ...NO_TROUBLE, start: 'established' })
+  expect(again).toMatchObject({ states, depth })
+  // Equal states have equal hashes, whoever has explored them.
+  const wider = explore({ ...NO_TROUBLE, start: 'established', ticks: 1, depth: 6 })
+  const narrow = explore({ ...NO_TROUBLE, start: 'established', depth: 6 })
+  const pairs = new Set(Array.from(wider.hashes.high, (high, i) => `${high} ${wider.hashes.low[i]}`))
+  expect(pairs.size).toBe(wider.states)
+  expect(Array.from(narrow.hashes.high, (high, i) => pairs.has(`${high} ${narrow.hashes.low[i]}`))).toEqual(new Array(narrow.states).fill(true))
 })
 
 test('a member that comes back with an entry of its own: crashes at every moment are exhausted and break nothing', () => {
@@ -77,7 +84,9 @@ test(
     const calm = ['--crashes', '0', '--unsynced', '0', '--losses', '0', '--partitions', '0', '--ticks', '0']
     const [done, refused] = await Promise.all([run('--json', '--workers', '0', '--start', 'established', ...calm), run('--start', 'nowhere')])
     expect(done.code, done.output).toBe(0)
-    expect(JSON.parse(done.output.trimEnd().split('\n').at(-1)!)).toMatchObject({ exhausted: true, violations: 0, scopes: [{ start: 'established' }] })
+    const told = JSON.parse(done.output.trimEnd().split('\n').at(-1)!)
+    expect(told).toMatchObject({ exhausted: true, violations: 0, scopes: [{ start: 'established' }] })
+    expect(told.states).toBe(told.scopes[0].states)
     expect(refused).toMatchObject({ code: 2, output: expect.stringContaining('--start is one of fresh, founded') })
   },
   PATIENCE_MS,

@@ -32,4 +32,4 @@ test('the faults of a run, told one by one, make the same run again', async () =
     if (first.faults.length > 0) expect((await runSeed({ seed, script: { profile, faults: first.faults.slice(1) } })).hash).not.toBe(again.hash)
   }
   expect(faults).toBeGreaterThan(10)
-})
+}, 120_000)

@@ -1,6 +1,7 @@
 import { isMainThread, parentPort, Worker } from 'node:worker_threads'
 import { BOUNDS, type Bounds, type Exploration, explore, STARTS, type Start } from '../explore/index.ts'
 import { PLAN } from '../explore/plan.ts'
+import { Visited } from '../explore/visited.ts'
 
 const USAGE = `Explores the interleavings of three real cores, breadth first.
 
@@ -84,7 +85,10 @@ function carryOut({ bounds, seconds, ...limits }: Task): Exploration {
 
 function work(): void {
   const port = parentPort!
-  port.on('message', (task: Task) => port.postMessage(carryOut(task)))
+  port.on('message', (task: Task) => {
+    const result = carryOut(task)
+    port.postMessage(result, [result.hashes.high.buffer, result.hashes.low.buffer])
+  })
 }
 
 /** Deals the scopes out, narrow ones first: what they leave over of time and states goes to those that follow. */
@@ -144,8 +148,11 @@ function describe(bounds: Bounds): string {
 
 async function main(args: Arguments): Promise<boolean> {
   const began = performance.now()
-  const all: { readonly bounds: Bounds; readonly result: Exploration }[] = []
-  await deal(args, (bounds, result) => {
+  const all: { readonly bounds: Bounds; readonly result: Omit<Exploration, 'hashes'> }[] = []
+  // Scopes overlap: what several of them have reached counts once.
+  const distinct = new Visited()
+  await deal(args, (bounds, { hashes, ...result }) => {
+    distinct.addAll(hashes)
     all.push({ bounds, result })
     for (const { message, trace } of result.violations) {
       for (const line of trace) console.log(line)
@@ -157,7 +164,7 @@ async function main(args: Arguments): Promise<boolean> {
   })
   const open = all.filter(({ result }) => !result.exhausted)
   const total = {
-    states: all.reduce((sum, { result }) => sum + result.states, 0),
+    states: distinct.size,
     depth: open.length > 0 ? Math.min(...open.map(({ result }) => result.depth)) : Math.max(...all.map(({ result }) => result.depth)),
     exhausted: open.length === 0,
     violations: all.reduce((sum, { result }) => sum + result.violations.length, 0),

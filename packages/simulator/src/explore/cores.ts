@@ -24,8 +24,8 @@ import {
   ZERO,
   type Zxid,
 } from '@antiphon/consensus-core'
-import { hashBytes } from './hash.ts'
-import { Facts, Interner, UNIT } from './interner.ts'
+import { hashBytes, hashText } from './hash.ts'
+import { Facts, Interner, textOf, UNIT } from './interner.ts'
 
 /** Clock time does not matter: ticks alone move it, so that equal situations are equal. Wall clocks stand still. */
 export const TICK_MS = 100
@@ -203,7 +203,7 @@ export class Cores {
     const { role, fault } = effects
     return {
       core: this.#add(member, core),
-      writes: effects.writes.map((write) => this.writes.add({ write, afterwards: write.afterwards.map((outgoing) => this.sent(outgoing)) })),
+      writes: effects.writes.map((write) => this.#written(write)),
       sends: effects.sends.map((outgoing) => this.sent(outgoing)),
       transfers: effects.transfers.map((transfer) => this.transfers.add(transfer)),
       cancels: [...effects.cancels],
@@ -213,6 +213,11 @@ export class Cores {
       established: role?.role === 'leading' && role.active ? role.epoch : null,
       breach: breach ?? (fault === null ? null : `stops with ${fault.code}: ${fault.message}`),
     }
+  }
+
+  /** By what it says alone: the numbers of messages differ from one exploration to the next. */
+  #written(write: Write): number {
+    return this.writes.intern(hashText(textOf(write)), () => ({ write, afterwards: write.afterwards.map((outgoing) => this.sent(outgoing)) }))
   }
 
   #revived(core: number): Core {

@@ -4,7 +4,7 @@ import type { Event } from './events.ts'
 import { SLOTS, type State } from './layout.ts'
 import { Breach, Model } from './model.ts'
 import { begin } from './start.ts'
-import { Visited } from './visited.ts'
+import { type Hashes, Visited } from './visited.ts'
 
 export interface ExploreOptions extends Partial<Bounds> {
   /** The core under test; the product's own. */
@@ -43,6 +43,8 @@ export interface Exploration extends Progress {
   readonly violations: readonly ExploreViolation[]
   readonly cores: number
   readonly bytes: number
+  /** Of the states: equal states of different explorations have equal ones. */
+  readonly hashes: Hashes
 }
 
 const ASK_EVERY = 1024
@@ -149,6 +151,7 @@ class Search {
       violations: this.#violations,
       cores: this.#model.cores.size,
       bytes: this.#bytes,
+      hashes: this.#visited.all(),
     }
   }
 

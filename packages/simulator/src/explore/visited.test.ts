@@ -20,6 +20,17 @@ test('hashes that differ in one half only are two, and so is the hash of two zer
   expect([visited.add(0, 5), visited.add(5, 0), visited.add(5, 5), visited.add(0, 0)]).toEqual([false, false, false, false])
 })
 
+test('a set goes over into another one whole, and what both hold counts once', () => {
+  const [one, other, none] = [new Visited(), new Visited(), new Visited()]
+  for (let i = 0; i < 1000; i++) one.add(i % 3, i)
+  for (let i = 500; i < 1600; i++) other.add(i % 3, i)
+  expect(one.all().high).toHaveLength(1000)
+  other.addAll(one.all())
+  other.addAll(none.all())
+  expect(other.size).toBe(1600)
+  for (let i = 0; i < 1600; i++) expect(other.add(i % 3, i)).toBe(false)
+})
+
 test('contents that differ in a bit, in length or in order have other hashes, in both halves', () => {
   const highs = new Set<number>()
   const lows = new Set<number>()

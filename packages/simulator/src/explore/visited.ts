@@ -1,3 +1,9 @@
+/** 64-bit hashes in two halves. */
+export interface Hashes {
+  readonly high: Uint32Array<ArrayBuffer>
+  readonly low: Uint32Array<ArrayBuffer>
+}
+
 /** A set of 64-bit hashes. */
 export class Visited {
   #high = new Uint32Array(1 << 16)
@@ -10,6 +16,22 @@ export class Visited {
 
   get bytes(): number {
     return this.#high.length * 8
+  }
+
+  /** All of them, packed. */
+  all(): Hashes {
+    const [high, low] = [new Uint32Array(this.#size), new Uint32Array(this.#size)]
+    let count = 0
+    for (let at = 0; at < this.#high.length; at++) {
+      if (this.#high[at] === 0 && this.#low[at] === 0) continue
+      high[count] = this.#high[at]!
+      low[count++] = this.#low[at]!
+    }
+    return { high, low }
+  }
+
+  addAll({ high, low }: Hashes): void {
+    for (let i = 0; i < high.length; i++) this.add(high[i]!, low[i]!)
   }
 
   /** False when it was there. */

@@ -37,7 +37,7 @@ describe('a failing run', () => {
     expect([again.violation?.invariant, again.steps]).toEqual([shrunk.script.invariant, shrunk.steps])
     vi.restoreAllMocks()
     expect((await runSeed({ seed: told.seed, script: told })).violation).toBeNull()
-  })
+  }, 120_000)
 
   test('is cut as far as the bounds allow', async () => {
     lie()
