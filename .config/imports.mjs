@@ -9,6 +9,7 @@ const TABLE = JSON.parse(readFileSync(new URL('import-table.json', import.meta.u
 
 /** Sources that may import `node:` modules: the adapters' hosts, what serves ZooKeeper's clients, and command lines. */
 const HOSTS = [
+  '^packages/transport-kit/src/node/',
   '^packages/transport-tcp/src/',
   '^packages/transport-websocket/src/(?!browser)',
   '^packages/storage-file/src/(?!engine/)',
@@ -64,7 +65,15 @@ export default {
       severity: 'error',
       comment: 'across packages only what `exports` names',
       from: { path: '^packages/([^/]+)/' },
-      to: { path: '^packages/', pathNot: ['^packages/$1/', '^packages/[^/]+/src/index\\.ts$', '^packages/storage-file/src/engine/index\\.ts$'] },
+      to: {
+        path: '^packages/',
+        pathNot: [
+          '^packages/$1/',
+          '^packages/[^/]+/src/index\\.ts$',
+          '^packages/storage-file/src/engine/index\\.ts$',
+          '^packages/transport-kit/src/node/index\\.ts$',
+        ],
+      },
     },
     {
       name: 'no-test-in-a-product',

@@ -1,6 +1,6 @@
 import type { AntiphonError, Lane, PeerId } from '@antiphon/consensus-core'
 
-/** What a transport dials; its meaning is the adapter's own (`host:port` for TCP). */
+/** What a transport dials; its meaning is the adapter's own (`host:port` for TCP). Empty: that peer is not dialled, it dials. */
 export type Address = string
 
 /**

@@ -211,8 +211,9 @@ function readMembers(members: ReplicaSettings['members']): { initial: Configurat
   const read = Object.entries(members).map(([key, member]) => {
     const id = Number(key) as PeerId
     const { address, role = 'voter', weight = role === 'voter' ? 1 : 0, group = 0 } = typeof member === 'string' ? { address: member } : (member ?? {})
-    if (typeof address !== 'string' || address === '')
-      throw invalidSettings(`member ${key} has no address`, 'Give each member an address that the transport can dial.')
+    // Nobody dials a browser: an observer without an address dials the others.
+    if (typeof address !== 'string' || (address === '' && role !== 'observer'))
+      throw invalidSettings(`member ${key} has no address`, 'Give each voter an address that the transport can dial; an observer may have an empty one.')
     if (role !== 'voter' && role !== 'observer') throw invalidSettings(`member ${key} has the role ${String(role)}`, 'A member is a `voter` or an `observer`.')
     addresses.set(id, address)
     return { id, role, weight, group, storeId: null } as const

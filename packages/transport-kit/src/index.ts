@@ -1,7 +1,7 @@
 export { type Certificate, identityOf, type PeersOf, peersByUri, tlsTrouble } from './certificates.ts'
+export { ConnectedTransport, type Door } from './connected-transport.ts'
 // What travels: for tests, tools, and peers in other languages.
 export * from './framing.ts'
-export { Guard } from './guard.ts'
 export * from './handshake.ts'
 export { Outbox } from './outbox.ts'
 export type { Pipe, PipeHandler, ProvenIdentity } from './pipe.ts'
@@ -16,4 +16,3 @@ export {
   validateAmounts,
   validateNames,
 } from './settings.ts'
-export { Switchboard } from './switchboard.ts'

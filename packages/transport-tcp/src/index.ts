@@ -1,5 +1,4 @@
-export type { Certificate, PeersOf, Secret } from '@antiphon/transport-kit'
-export { formatAddress, type HostPort, parseAddress } from './address.ts'
+export type { Certificate, ConnectionOptions, PeersOf, Secret } from '@antiphon/transport-kit'
+export { formatAddress, type HostPort, parseAddress, type TlsMaterial, type TlsOptions } from '@antiphon/transport-kit/node'
 export type { TcpTransportOptions } from './options.ts'
-export type { TlsMaterial, TlsOptions } from './tls.ts'
 export { type TcpTransport, tcpTransport } from './transport.ts'

@@ -7,8 +7,7 @@ import {
   validateAmounts,
   validateNames,
 } from '@antiphon/transport-kit'
-import { type HostPort, listenAddress } from './address.ts'
-import { type TlsOptions, validateTls } from './tls.ts'
+import { type HostPort, listenAddress, type TlsOptions, validateTls } from '@antiphon/transport-kit/node'
 
 export interface TcpTransportOptions extends ConnectionOptions {
   /** Where to listen: `host:port`, or both apart. Port 0 takes any free one; `address()` tells which. */
@@ -31,8 +30,6 @@ export function tcpSettings(options: TcpTransportOptions): TcpSettings {
   validateNames(options, ['listen', 'tls', 'keepAliveMs', ...CONNECTION_OPTIONS])
   const { keepAliveMs = 5000, tls = null } = options
   validateAmounts({ keepAliveMs })
-  if (tls !== null) validateTls(tls)
-  if (tls?.mutual === false && options.secret === undefined)
-    throw invalidSettings('without mutual TLS and without a secret anybody may claim any id', 'Leave `tls.mutual` out, or give a `secret`.')
+  if (tls !== null) validateTls(tls, options.secret !== undefined)
   return { ...linkSettings(options), listen: listenAddress(options.listen), tls, keepAliveMs }
 }

@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { connect, createServer, type Socket } from 'node:net'
 import { networkInterfaces } from 'node:os'
 import { FRAME_BYTES_MAX, type Lane, peerId } from '@antiphon/ports'
-import { HEAD_BYTES, PROTOCOL_VERSION, REFUSAL, SIGNAL, writeHead } from '@antiphon/transport-kit'
+import { HEAD_BYTES, NONCE_BYTES, PROOF_BYTES, PROTOCOL_VERSION, REFUSAL, SIGNAL, writeHead } from '@antiphon/transport-kit'
 import { afterEach, describe, expect, test } from 'vitest'
 import { type TcpTransportOptions, tcpTransport } from './index.ts'
 import { bytes, connected, introduce, Node, Puppet, Relay, text, until } from './node.test-support.ts'
@@ -494,6 +494,21 @@ describe('peers that break the protocol', () => {
     puppet.signal(SIGNAL.ready)
     await until(() => puppet.closed)
     expect(puppet.signals).toEqual([SIGNAL.refusal + REFUSAL.declined])
+  })
+
+  test('with a wrong proof are told so and learn nothing of ours', async () => {
+    const a = await start(5, { secret: 'a secret of at least sixteen bytes' })
+    a.transport.setPeers(new Map([[peerId(2), '127.0.0.1:1']]))
+    const proofs: Uint8Array[] = [new Uint8Array(PROOF_BYTES), new Uint8Array(PROOF_BYTES).fill(7)]
+    for (const proof of proofs) {
+      const puppet = Puppet.dial(a.port, 2).sayHello(5, { withSecret: true, nonce: new Uint8Array(NONCE_BYTES) })
+      await until(() => puppet.hello !== null)
+      puppet.introduce(proof)
+      await until(() => puppet.closed)
+      // Nothing of ours was given away, neither a proof nor the greeting.
+      expect([puppet.introduced, puppet.signals]).toEqual([false, [SIGNAL.refusal + REFUSAL.unauthenticated]])
+    }
+    expect(a.heard).toEqual([])
   })
 
   test('by never accepting hold up nobody, and make room for their next attempt', async () => {

@@ -42,5 +42,5 @@ function validateHostPort({ host, port }: HostPort, address: string, asIPv6: boo
 
 function invalidAddress(address: string): AntiphonError {
   const remedy = 'Write it as `host:port`, an IPv6 address in brackets: `10.0.0.1:7000`, `node-1.example:7000`, `[::1]:7000`.'
-  return new AntiphonError('INVALID_SETTINGS', `"${address}" is not an address of a TCP transport`, { remedy })
+  return new AntiphonError('INVALID_SETTINGS', `"${address}" is not an address`, { remedy })
 }

@@ -2,7 +2,6 @@ import { isIP } from 'node:net'
 import { type ConnectionOptions as ClientOptions, createSecureContext, type PeerCertificate, type TlsOptions as ServerOptions, type TLSSocket } from 'node:tls'
 import type { PeerId } from '@antiphon/ports'
 import { identityOf, invalidSettings, type PeersOf, type ProvenIdentity, peersByUri, validateNames } from '@antiphon/transport-kit'
-import type { HostPort } from './address.ts'
 
 /** PEM, as text or bytes. */
 export interface TlsMaterial {
@@ -23,12 +22,14 @@ export interface TlsOptions extends TlsMaterial {
 
 const KNOWN: readonly (keyof TlsOptions)[] = ['key', 'cert', 'ca', 'passphrase', 'mutual', 'peersOf']
 
-/** @throws AntiphonError INVALID_SETTINGS */
-export function validateTls(tls: TlsOptions): void {
+/** @throws AntiphonError INVALID_SETTINGS; `hasSecret`: members prove themselves by a secret too. */
+export function validateTls(tls: TlsOptions, hasSecret: boolean): void {
   if (typeof tls !== 'object' || tls === null) throw invalidSettings('`tls` must be an object', 'Give `{ key, cert, ca }`.')
   validateNames(tls, KNOWN)
   for (const name of ['key', 'cert', 'ca'] as const)
     if (tls[name] === undefined) throw invalidSettings(`\`tls.${name}\` is missing`, 'Give `{ key, cert, ca }` in PEM.')
+  if (tls.mutual === false && !hasSecret)
+    throw invalidSettings('without mutual TLS and without a secret anybody may claim any id', 'Leave `tls.mutual` out, or give a `secret`.')
   try {
     createSecureContext(contextOf(tls))
   } catch (error) {
@@ -49,12 +50,10 @@ export function serverOptions(tls: TlsOptions, handshakeTimeoutMs: number): Serv
   return { ...contextOf(tls), requestCert: mutual, rejectUnauthorized: mutual, handshakeTimeout: handshakeTimeoutMs }
 }
 
-/** The id that a certificate names takes the place of the host's name. */
-export function clientOptions(tls: TlsOptions, { host, port }: HostPort, peer: PeerId): ClientOptions {
+/** For dialling `peer`: the id that its certificate names takes the place of the host's name. */
+export function clientOptions(tls: TlsOptions, host: string, peer: PeerId): ClientOptions {
   return {
     ...contextOf(tls),
-    host,
-    port,
     ...(isIP(host) === 0 ? { servername: host } : {}),
     checkServerIdentity: (_host: string, certificate: PeerCertificate) => {
       const identity = identityOf(certificate, tls.peersOf ?? peersByUri)
