@@ -1,21 +1,24 @@
-import { readFile } from 'node:fs/promises'
+import { readFile, writeFile } from 'node:fs/promises'
 import { expect, test } from 'vitest'
 import { MUSEUM } from './museum.ts'
 import { headOf, museumPage, rowsOfPage } from './museum-page.ts'
 import { RULE_MUTANTS } from './museum-rules.ts'
 
-const page = await readFile(new URL('../../packages/docs/museum.md', import.meta.url), 'utf8')
+const file = new URL('../../packages/docs/museum.md', import.meta.url)
+/** UPDATE=1 writes titles and rules anew; what was found comes from `npm run museum -- --page packages/docs/museum.md`. */
+if (process.env['UPDATE'] === '1') await writeFile(file, museumPage(MUSEUM, RULE_MUTANTS, [], await readFile(file, 'utf8')))
+const page = await readFile(file, 'utf8')
 
-test('the page of the documentation says what the museum holds: npm run museum -- --bugs N --page packages/docs/museum.md', () => {
+test('the page of the documentation says what the museum holds', () => {
   const rows = [...rowsOfPage(page).values()].map((cells) => cells.slice(0, 3))
   expect(rows).toEqual([...MUSEUM, ...RULE_MUTANTS].map(headOf))
   expect(page).toBe(museumPage(MUSEUM, RULE_MUTANTS, [], page))
 })
 
-test('every row has a seed within the budget, and the check that broke there', () => {
-  for (const { bug, open } of [...MUSEUM, ...RULE_MUTANTS]) {
-    if (open === true) continue
+test('every row that was looked for has a seed within the budget, and the check that broke there', () => {
+  for (const { bug } of [...MUSEUM, ...RULE_MUTANTS]) {
     const [, , , seed, check] = rowsOfPage(page).get(String(bug))!
+    if (check === 'not yet run') continue
     expect(Number(seed), `bug ${bug}`).toBeGreaterThan(0)
     expect(Number(seed), `bug ${bug}`).toBeLessThanOrEqual(6000)
     expect(check, `bug ${bug}`).toMatch(/^[a-z-]+$/)

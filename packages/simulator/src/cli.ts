@@ -40,6 +40,8 @@ interface Arguments {
   readonly runs: number
   readonly write: string | null
   readonly script: RunScript | null
+  /** As a command line names it: what the seeds run. */
+  readonly what: string
 }
 
 /** What is asked of a worker: one seed, and so many runs to shrink it when it fails. */
@@ -76,6 +78,7 @@ function parse(args: readonly string[]): Arguments | string {
     runs: 400,
     write: null as string | null,
     script: null as RunScript | null,
+    what: '',
   }
   let script: { readonly file: string; readonly seed: number } | null = null
   for (let i = 0; i < args.length; i++) {
@@ -116,7 +119,8 @@ function parse(args: readonly string[]): Arguments | string {
     }
   }
   if (read.write !== null && !read.shrink) return '--write needs --shrink'
-  return { ...read, first: read.first || (script?.seed ?? 1), seeds: read.seeds || (script === null ? 100 : 1) }
+  const what = script === null ? `--profile ${read.profile}` : `--script ${script.file}`
+  return { ...read, what, first: read.first || (script?.seed ?? 1), seeds: read.seeds || (script === null ? 100 : 1) }
 }
 
 async function runOne({ options, shrinkRuns }: Task): Promise<Report> {
@@ -228,7 +232,7 @@ async function main(args: Arguments): Promise<boolean> {
     total.violations++
     for (const line of report.lines) console.log(line)
     console.log(`seed ${report.seed}: VIOLATION of ${report.violation.invariant}: ${report.violation.message}`)
-    console.log(`again: npm run sim -- --seeds 1 --seed ${report.seed} --profile ${args.profile} --trace`)
+    console.log(`again: npm run sim -- --seeds 1 --seed ${report.seed} ${args.what} --trace`)
     const { shrunk } = report
     if (shrunk !== null) console.log(`${tellShrunk(shrunk)}\n\n${formatScript(shrunk.script)}`)
     else if (args.shrink) console.log('it could not be cut short')
