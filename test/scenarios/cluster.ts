@@ -49,6 +49,8 @@ export interface Node {
   readonly inbox: Message[]
   readonly reads: string[]
   fault: string | null
+  /** What replaces a void state. */
+  rebuild: SnapshotMeta | null
 }
 
 export interface ClusterOptions {
@@ -103,7 +105,7 @@ export class Cluster {
     )
     this.#settings = options.settings ?? {}
     for (const { id } of this.#members) {
-      this.nodes.set(id, { id, store: this.#freshStore(), core: null, diskHeld: false, inbox: [], reads: [], fault: null })
+      this.nodes.set(id, { id, store: this.#freshStore(), core: null, diskHeld: false, inbox: [], reads: [], fault: null, rebuild: null })
     }
   }
 
@@ -222,6 +224,12 @@ export class Cluster {
     this.step(id, { kind: 'read', number })
   }
 
+  /** What the machines of `id` come down to where they stand. */
+  digest(id: number, digest: string): void {
+    const { core } = this.node(id)
+    if (core !== null) this.step(id, { kind: 'digest', zxid: core.state.applied, digest: digest.padStart(16, '0') })
+  }
+
   snapshot(id: number): boolean {
     const node = this.node(id)
     const { core } = node
@@ -271,7 +279,7 @@ export class Cluster {
     this.#count(message.kind)
     this.trace(`${a} -> ${b} ${describeMessage(message)}`)
     const receiver = this.node(b)
-    if (message.kind === 'CHUNK' && message.last) this.#staged(receiver, peerId(a), number, message.transfer)
+    if (message.kind === 'CHUNK' && message.last) this.#received(receiver, peerId(a), number, message.transfer)
     else this.step(b, { kind: 'message', from: peerId(a), connection: number, message })
     return true
   }
@@ -281,9 +289,20 @@ export class Cluster {
     return link === undefined ? 0 : (a < b ? link.pipes[0] : link.pipes[1]).queues[lane].length
   }
 
-  #staged(receiver: Node, from: PeerId, connection: number, transfer: number): void {
+  /** The whole snapshot is here: staged, or in the place of a void state if our own log is durable behind it. */
+  #received(receiver: Node, from: PeerId, connection: number, transfer: number): void {
     const role = receiver.core?.state.role
-    if (role === undefined || role.name !== 'following' || role.leader !== from || role.connection !== connection || role.staging?.transfer !== transfer) return
+    if (role === undefined || role.name !== 'following' || role.leader !== from || role.connection !== connection) return
+    if (role.rebuilding === transfer) {
+      const meta = receiver.rebuild!
+      if (receiver.core!.state.durable < meta.zxid)
+        throw new Error(`member ${receiver.id} is to be rebuilt at ${formatZxid(meta.zxid)}, and has not flushed that`)
+      receiver.store.compact(meta)
+      this.step(receiver.id, { kind: 'rebuilt', transfer, snapshot: meta })
+      this.step(receiver.id, { kind: 'compacted', snapshot: meta, start: receiver.store.start })
+      return
+    }
+    if (role.staging?.transfer !== transfer) return
     const generation = receiver.store.stage(role.staging.meta)
     this.step(receiver.id, { kind: 'staged', transfer, generation, ok: true })
   }
@@ -346,6 +365,7 @@ export class Cluster {
     for (const staged of effects.stagedAppends) node.store.stageAppend(staged.generation, staged.runs)
     for (const write of effects.writes) node.store.write(write)
     for (const outgoing of effects.sends) this.#send(node, outgoing.to, outgoing.connection, outgoing.message)
+    for (const receive of effects.receives) if (receive.rebuild) node.rebuild = receive.meta
     for (const transfer of effects.transfers) this.transfers.push({ from: node.id, transfer })
     for (const grant of effects.readable) {
       const asked = this.#reads.get(`${node.id}/${grant.number}`)

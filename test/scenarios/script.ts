@@ -13,7 +13,7 @@ const LANES: readonly Lane[] = ['control', 'entries', 'bulk']
  * cut A B | cut A     mend A B | mend A   (one link, or all of a member's; what is under way on it is lost)
  * hold ID.. release ID..                  (the disk of a member stops, or goes on, to flush)
  * tick ID..           pass TICKS          (one member's clock alone; everybody's, with everything delivered between)
- * propose ID N        read ID             snapshot ID
+ * propose ID N        read ID             snapshot ID         digest DIGEST ID.. (of the state as applied now)
  * deliver A B LANE [N]   flush ID   hear ID   stream         (one event at a time)
  * run [until TEXT]    until nothing is under way, or TEXT was printed; no time passes
  * settle [quietly] [ID..]   until everybody that runs (or those named) is active and has caught up
@@ -85,6 +85,8 @@ class Stage {
         return
       case 'read':
         return this.cluster.read(ids[0]!, ++this.#reads)
+      case 'digest':
+        return ids.slice(1).forEach((id) => this.cluster.digest(id, rest[0]!))
       case 'snapshot':
         if (!this.cluster.snapshot(ids[0]!)) this.#printed.push('  no snapshot now')
         return
@@ -196,7 +198,7 @@ class Stage {
     return [...this.cluster.nodes.values()].map((node) => {
       if (node.core === null) return `  ${node.id}: down${node.fault === null ? '' : ` (${node.fault})`}`
       const view = node.core.view()
-      return `  ${node.id}: ${view.role}${view.leader === null ? '' : ` of ${view.leader}`}${view.active ? '' : ', not active'}, epochs ${view.acceptedEpoch}/${view.currentEpoch}, last ${formatZxid(view.last)}, committed ${formatZxid(view.committed)}`
+      return `  ${node.id}: ${view.quarantined === null ? '' : 'quarantined, '}${view.role}${view.leader === null ? '' : ` of ${view.leader}`}${view.active ? '' : ', not active'}, epochs ${view.acceptedEpoch}/${view.currentEpoch}, last ${formatZxid(view.last)}, committed ${formatZxid(view.committed)}`
     })
   }
 }

@@ -151,7 +151,76 @@ const RULE_23: readonly Mutant[] = []
 const RULE_24: readonly Mutant[] = []
 
 /** Digests are compared, and who differs is rebuilt. */
-const RULE_28: readonly Mutant[] = []
+const RULE_28: readonly Mutant[] = [
+  {
+    bug: '28-never-compared',
+    rule: 28,
+    name: 'digests are told and never compared',
+    patches: [
+      {
+        file: `${CORE}/digests.ts`,
+        text: '  if (id === step.self) quarantine(step, zxid, own, quorum)\n',
+        replacement: '  if (id !== 0) return\n  if (id === step.self) quarantine(step, zxid, own, quorum)\n',
+      },
+    ],
+  },
+  {
+    bug: '28-leads',
+    rule: 28,
+    name: 'a quarantined replica stands for election',
+    patches: [
+      {
+        file: `${CORE}/election.ts`,
+        text: '  if (step.state.quarantined !== null || isPromisedAway(step, step.self)) return null\n',
+        replacement: '  if (isPromisedAway(step, step.self)) return null\n',
+      },
+    ],
+  },
+  {
+    bug: '28-counted',
+    rule: 28,
+    name: 'a quarantined replica is counted in discovery although it knows more than the leader',
+    patches: [
+      {
+        file: `${CORE}/leader/discovery.ts`,
+        text: '!(ack.quarantined && knowsMore(step, ack))',
+        replacement: '(ack.quarantined || !knowsMore(step, ack))',
+      },
+    ],
+  },
+  {
+    bug: '28-served',
+    rule: 28,
+    name: 'a void state goes on being read',
+    patches: [{ file: `${SHELL}/applier.ts`, text: '    return this.#blocked > 0 || this.#void\n', replacement: '    return this.#blocked > 0\n' }],
+  },
+  {
+    bug: '28-own-snapshot',
+    rule: 28,
+    name: 'a quarantined replica is rebuilt from its own newest snapshot',
+    patches: [
+      {
+        file: `${SHELL}/shell.ts`,
+        text: '    this.#parts.announcer.quarantined(quarantine)\n',
+        replacement: '    this.#parts.announcer.quarantined(quarantine)\n    if (this.core.state.history.snapshot !== null) this.#restore(0)\n',
+      },
+    ],
+  },
+  {
+    bug: '28-log',
+    rule: 14,
+    name: 'a rebuild truncates the log behind its snapshot',
+    patches: [
+      {
+        file: `${CORE}/digests.ts`,
+        text: '  step.commit(snapshot.zxid)\n',
+        replacement:
+          '  step.commit(snapshot.zxid)\n  if (snapshot.zxid < state.history.last) {\n    truncate(state.history, snapshot.zxid, snapshot.checksum)\n    step.write({ truncateTo: { zxid: snapshot.zxid, checksum: snapshot.checksum } })\n  }\n',
+      },
+      { file: `${CORE}/digests.ts`, text: "import { checksumAt } from './history.ts'\n", replacement: "import { checksumAt, truncate } from './history.ts'\n" },
+    ],
+  },
+]
 
 /** What proves the whole form of rules that no row of the museum speaks of: each takes one of their promises away. */
 export const RULE_MUTANTS: readonly Mutant[] = [...RULE_12, ...RULE_14, ...RULE_17, ...RULE_22, ...RULE_23, ...RULE_24, ...RULE_28]

@@ -40,7 +40,7 @@ export interface CoreConfig {
 export const SETTINGS_PARTS: readonly { readonly what: string; readonly from: number; readonly to: number }[] = [
   { what: 'members', from: 0, to: 6 },
   { what: 'machines', from: 6, to: 12 },
-  { what: 'limits (requestBytesMax, originWindow, readLease)', from: 12, to: 16 },
+  { what: 'limits (requestBytesMax, originWindow, readLease, digestEvery)', from: 12, to: 16 },
 ]
 
 /** Defaults for one datacentre and a host with garbage collection: `protocol.md`, Settings. */

@@ -1,4 +1,5 @@
 import { type CoreConfig, validateConfig } from './config.ts'
+import { onDigest, onDigestTold, onRebuild, onRebuilt, onVerdict, serveRebuilds } from './digests.ts'
 import type { Effects, Primary } from './effects.ts'
 import { advanceElection, onVote } from './election.ts'
 import { decodeState, encodeState } from './encoding.ts'
@@ -162,9 +163,16 @@ function dispatch(step: Step, input: Input): void {
     case 'applied':
       state.applied = maxZxid(state.applied, minZxid(input.upTo, state.committed))
       if (state.role.name === 'leading') changeEpochIfDue(step, state.role)
+      if (state.role.name === 'leading') serveRebuilds(step, state.role)
       return
+    case 'digest':
+      return onDigest(step, input.zxid, input.digest)
+    case 'rebuilt':
+      return onRebuilt(step, input.transfer, input.snapshot)
     case 'compacted':
-      return compacted(state, input.snapshot, input.start)
+      compacted(state, input.snapshot, input.start)
+      if (state.role.name === 'leading') serveRebuilds(step, state.role)
+      return
     case 'connection':
       return input.up ? connected(step, input.peer, input.connection, input.storeId) : disconnected(step, input.peer, input.connection)
   }
@@ -249,6 +257,10 @@ function toLeader(step: Step, from: PeerId, message: Message): void {
       return onAck(step, from, message)
     case 'PONG':
       return onPong(step, from, message)
+    case 'DIGEST':
+      return onDigestTold(step, from, message)
+    case 'REBUILD':
+      return onRebuild(step, from, message)
     case 'READ':
       return onReadRequest(step, from, message)
   }
@@ -280,5 +292,7 @@ function fromLeader(step: Step, role: Following, message: Message): void {
       return onPing(step, role, message)
     case 'READ-POINT':
       return onReadPoint(step, role, message)
+    case 'VERDICT':
+      return onVerdict(step, message)
   }
 }

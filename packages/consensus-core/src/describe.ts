@@ -23,7 +23,7 @@ export function describeMessage(message: Message): string {
     case 'NEWEPOCH':
       return `NEWEPOCH ${message.epoch}`
     case 'ACK-E':
-      return `ACK-E ${message.epoch} current ${message.current} last ${z(message.last)}`
+      return `ACK-E ${message.epoch} current ${message.current} last ${z(message.last)}${message.quarantined ? ', quarantined' : ''}`
     case 'TRUNC':
       return `TRUNC to ${z(message.to)}`
     case 'DIFF':
@@ -64,6 +64,12 @@ export function describeMessage(message: Message): string {
       return `RESEND ${z(message.origin)} from ${message.next}`
     case 'RETIRED':
       return `RETIRED ${z(message.origin)}`
+    case 'DIGEST':
+      return `DIGEST ${message.digest} at ${z(message.zxid)}`
+    case 'VERDICT':
+      return `VERDICT ${message.digest} at ${z(message.zxid)}`
+    case 'REBUILD':
+      return `REBUILD behind ${z(message.after)}, against ${message.digest} at ${z(message.zxid)}`
   }
 }
 
@@ -85,6 +91,10 @@ export function describeInput(input: Input): string {
       return `staged ${input.transfer} ${input.ok ? `as generation ${input.generation}` : 'failed'}`
     case 'applied':
       return `applied ${z(input.upTo)}`
+    case 'digest':
+      return `digest ${input.digest} at ${z(input.zxid)}`
+    case 'rebuilt':
+      return input.snapshot === null ? `rebuild ${input.transfer} failed` : `rebuilt at ${z(input.snapshot.zxid)}`
     case 'compacted':
       return `compacted to ${z(input.start)}, snapshot ${z(input.snapshot.zxid)}`
     case 'connection':
@@ -119,11 +129,15 @@ export function describeEffects(effects: Effects): string[] {
       `transfer ${transfer.transfer} to ${transfer.to}: ${transfer.mode === 'snap' ? 'snapshot' : `entries (${z(transfer.after)}, ${z(transfer.upTo)}]`}`,
     )
   for (const transfer of effects.cancels) lines.push(`cancel transfer ${transfer}`)
-  for (const receive of effects.receives) lines.push(`receive transfer ${receive.transfer} at ${z(receive.meta.zxid)}`)
+  for (const receive of effects.receives) lines.push(`receive transfer ${receive.transfer} at ${z(receive.meta.zxid)}${receive.rebuild ? ' as the state' : ''}`)
   for (const close of effects.closes) lines.push(`close ${close.peer}: ${close.reason}`)
   for (const refusal of effects.refusals) lines.push(`refuse ${refusal.peer}: ${refusal.error.code}: ${refusal.error.message}`)
   if (effects.commitTo !== null) lines.push(`commit to ${z(effects.commitTo)}`)
   for (const grant of effects.readable) lines.push(grant.zxid === null ? `read ${grant.number} not granted` : `read ${grant.number} at ${z(grant.zxid)}`)
+  if (effects.quarantine !== null)
+    lines.push(`quarantine: ${effects.quarantine.digest} at ${z(effects.quarantine.zxid)}, a quorum has ${effects.quarantine.quorum}`)
+  if (effects.disputed !== null) lines.push(`disputed: the state at ${z(effects.disputed)}`)
+  if (effects.snapshotDue !== null) lines.push(`a snapshot is due, at ${z(effects.snapshotDue)} or behind`)
   if (effects.role !== null)
     lines.push(
       `role ${effects.role.role}${effects.role.leader === null ? '' : ` of ${effects.role.leader}`} epoch ${effects.role.epoch}${effects.role.active ? ' active' : ''}`,

@@ -170,6 +170,7 @@ export const ackEpoch = (epoch: number, rest: Partial<AckEpoch> = {}): AckEpoch 
   checksum: 0,
   committed: ZERO,
   wall: 1_000_000,
+  quarantined: false,
   endPoints: [],
   ...rest,
 })

@@ -1,7 +1,7 @@
 import type { AntiphonError } from './errors.ts'
 import type { Message } from './messages.ts'
 import type { Run } from './run.ts'
-import type { Checksum, Epochs, Founding, Millis, PeerId, SnapshotMeta } from './types.ts'
+import type { Checksum, Digest, Epochs, Founding, Millis, PeerId, SnapshotMeta } from './types.ts'
 import type { Zxid } from './zxid.ts'
 
 /** A message for one connection; dropped when that connection is gone (rule 7). To ourselves: connection 0. */
@@ -48,6 +48,8 @@ export interface Receive {
   readonly from: PeerId
   readonly connection: number
   readonly meta: SnapshotMeta
+  /** Rule 28: it takes the place of our own snapshots, and of the machines' state, in front of a log that stays; then input `rebuilt`, not `staged`. */
+  readonly rebuild: boolean
 }
 
 /** Entries that follow a staged snapshot: into the generation's own log. */
@@ -85,6 +87,14 @@ export interface Refusal {
   readonly error: AntiphonError
 }
 
+/** Our state is not the quorum's (rule 28). */
+export interface Quarantine {
+  readonly zxid: Zxid
+  /** Ours. */
+  readonly digest: Digest
+  readonly quorum: Digest
+}
+
 /** Valid until the next step(): the core reuses its arrays. Carried out in the order of the fields. */
 export interface Effects {
   /** The staged generation is void. */
@@ -102,6 +112,12 @@ export interface Effects {
   /** Apply everything up to here, in order. Never decreases. After a write that installs, the machines are restored first. */
   readonly commitTo: Zxid | null
   readonly readable: readonly ReadGrant[]
+  /** The machines' state is void: nothing is applied, read or snapshotted until it is replaced (input `rebuilt`). */
+  readonly quarantine: Quarantine | null
+  /** Members tell unequal digests at this ZXID, and no quorum can agree on one: nobody is judged, and the user should hear of it. */
+  readonly disputed: Zxid | null
+  /** A snapshot of our own is wanted, at or behind this ZXID, as soon as that is applied. */
+  readonly snapshotDue: Zxid | null
   /** Set when role, leader, epoch or activity changed. */
   readonly role: Role | null
   /** The replica stops. */

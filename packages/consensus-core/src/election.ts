@@ -91,10 +91,10 @@ export function ownVote(step: Step): Vote {
 
 /**
  * For ourselves: if we count, have a weight, and reach a quorum. Who reaches none can not lead, and a vote for it would only keep others from being elected. Everything it
- * states is durable, because nothing is under way.
+ * states is durable, because nothing is under way. Whose state is void stands for nobody's (rule 28).
  */
 function ownBallot(step: Step): Ballot | null {
-  if (isPromisedAway(step, step.self)) return null
+  if (step.state.quarantined !== null || isPromisedAway(step, step.self)) return null
   if (!step.counted(step.self) || memberOf(step.configuration, step.self)!.weight === 0) return null
   if (!step.isQuorum((id) => step.counted(id) && (id === step.self || step.peer(id).identified))) return null
   return { leader: step.self, epoch: step.state.epochs.current, zxid: step.state.history.last }

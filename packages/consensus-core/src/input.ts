@@ -1,6 +1,6 @@
 import type { Message } from './messages.ts'
 import type { Run } from './run.ts'
-import type { PeerId, SnapshotMeta, StoreId } from './types.ts'
+import type { Digest, PeerId, SnapshotMeta, StoreId } from './types.ts'
 import type { Zxid } from './zxid.ts'
 
 /** Everything that happens to a core. The shell validates what comes from outside before it becomes an input. */
@@ -21,6 +21,10 @@ export type Input =
   | { readonly kind: 'staged'; readonly transfer: number; readonly generation: number; readonly ok: boolean }
   /** Everything up to `upTo` is in the machines. */
   | { readonly kind: 'applied'; readonly upTo: Zxid }
+  /** The digest of the machines as of `zxid`, whose counter is a multiple of `digestEvery`. Comes before the `applied` that covers it. */
+  | { readonly kind: 'digest'; readonly zxid: Zxid; readonly digest: Digest }
+  /** A leader's snapshot is in the machines of a replica that was quarantined; null: transfer `transfer` came to nothing. `transfer` 0: it came by an install. */
+  | { readonly kind: 'rebuilt'; readonly transfer: number; readonly snapshot: SnapshotMeta | null }
   /** A snapshot of our own is durable, or compaction has moved the log's start. */
   | { readonly kind: 'compacted'; readonly snapshot: SnapshotMeta; readonly start: Zxid }
   /** `storeId` as the peer's greeting told it; null when down. */

@@ -65,6 +65,7 @@ function checkRecent(state: CoreState): string | null {
 function checkRole(state: CoreState): string | null {
   const { role, epochs } = state
   if (role.name === 'leading') {
+    if (state.quarantined !== null) return `leads although its state is void since ${formatZxid(state.quarantined.zxid)}`
     if (role.stage !== 'collecting' && epochs.accepted !== role.epoch) return `leading epoch ${role.epoch} with accepted epoch ${epochs.accepted}`
     if ((role.stage === 'synchronizing' || role.stage === 'established') && epochs.current !== role.epoch)
       return `leading epoch ${role.epoch} with current epoch ${epochs.current}`
@@ -94,8 +95,9 @@ export function checkStep(core: Core, earlier: Before, effects: Effects): string
     if (write.truncateTo !== null && write.truncateTo.zxid < earlier.committed) return `a committed entry is truncated: to ${formatZxid(write.truncateTo.zxid)}`
   }
   const { role } = state
-  if (state.epochs.current > earlier.current && role.name === 'leading' && !hasAckEpochs(core, role))
-    return `leads epoch ${role.epoch}, which no quorum has acknowledged`
+  if (state.epochs.current > earlier.current && role.name === 'leading' && !hasAckEpochs(core, role, earlier))
+    return `leads epoch ${role.epoch}, which no quorum that knows no more has acknowledged`
+  for (const { rebuild } of effects.receives) if (rebuild && state.quarantined === null) return 'a state that nobody found wanting is to be replaced'
   for (const outgoing of effects.sends) {
     const { kind } = outgoing.message
     if (kind === 'ACK' || kind === 'ACK-LD' || (kind === 'ACK-E' && core.view().counted)) return `${kind} leaves without the write that makes it true`
@@ -103,12 +105,14 @@ export function checkStep(core: Core, earlier: Before, effects: Effects): string
   return null
 }
 
-/** Rule 10: our own current epoch is written behind a quorum of ACK-E for that very epoch. */
-function hasAckEpochs(core: Core, role: Leading): boolean {
-  const { configuration } = core.view()
+/** Rule 10: our own current epoch is written behind a quorum of ACK-E for that very epoch, none of them better than our own history. */
+function hasAckEpochs(core: Core, role: Leading, earlier: Before): boolean {
+  const { configuration, last } = core.view()
   return isQuorum(configuration, ({ id }) => {
     if (id === role.attempt.leader) return role.acknowledgedEpoch
     const learner = role.learners.get(id)
-    return learner?.counted === true && learner.ackEpoch?.epoch === role.epoch
+    if (learner?.counted !== true || learner.ackEpoch?.epoch !== role.epoch) return false
+    const { current, last: theirs } = learner.ackEpoch
+    return current < earlier.current || (current === earlier.current && theirs <= last)
   })
 }

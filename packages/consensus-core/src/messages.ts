@@ -1,5 +1,5 @@
 import type { Run } from './run.ts'
-import type { Attempt, Checksum, EnsembleId, EpochEnd, Founding, Millis, PeerId, SnapshotMeta, StoreId } from './types.ts'
+import type { Attempt, Checksum, Digest, EnsembleId, EpochEnd, Founding, Millis, PeerId, SnapshotMeta, StoreId } from './types.ts'
 import type { Zxid } from './zxid.ts'
 
 /**
@@ -33,6 +33,9 @@ export type Message =
   | Requests
   | Resend
   | Retired
+  | DigestTold
+  | Verdict
+  | Rebuild
 
 export type MessageKind = Message['kind']
 
@@ -88,6 +91,8 @@ export interface AckEpoch {
   readonly committed: Zxid
   /** The sender's wall clock (rule 24). */
   readonly wall: Millis
+  /** The sender's state is void (rule 28): its promise and its history are as good as any, but it can not lead. */
+  readonly quarantined: boolean
   /** Ascending; the newest END_POINTS_MAX of them. */
   readonly endPoints: readonly EpochEnd[]
 }
@@ -254,6 +259,31 @@ export interface Resend {
 export interface Retired {
   readonly kind: 'RETIRED'
   readonly origin: Zxid
+}
+
+/** The sender's digest as of `zxid`, whose counter is a multiple of `digestEvery` (rule 28). */
+export interface DigestTold {
+  readonly kind: 'DIGEST'
+  readonly epoch: number
+  readonly zxid: Zxid
+  readonly digest: Digest
+}
+
+/** A quorum has told `digest` at `zxid`, and the receiver another one. */
+export interface Verdict {
+  readonly kind: 'VERDICT'
+  readonly epoch: number
+  readonly zxid: Zxid
+  readonly digest: Digest
+}
+
+/** A quarantined member asks for a snapshot at or behind `after`, of a state that does not contradict the verdict on it. */
+export interface Rebuild {
+  readonly kind: 'REBUILD'
+  readonly epoch: number
+  readonly zxid: Zxid
+  readonly digest: Digest
+  readonly after: Zxid
 }
 
 export type Lane = 'control' | 'entries' | 'bulk'

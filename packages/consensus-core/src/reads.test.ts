@@ -32,7 +32,17 @@ function leading(options: DrivenOptions = {}): DrivenCore {
 }
 
 function join(driven: DrivenCore, peer: number): void {
-  const ackEpoch: AckEpoch = { kind: 'ACK-E', epoch: 1, current: 0, last: ZERO, checksum: 0, committed: ZERO, wall: 1_000_000, endPoints: [] }
+  const ackEpoch: AckEpoch = {
+    kind: 'ACK-E',
+    epoch: 1,
+    current: 0,
+    last: ZERO,
+    checksum: 0,
+    committed: ZERO,
+    wall: 1_000_000,
+    quarantined: false,
+    endPoints: [],
+  }
   driven.from(peer, { kind: 'CEPOCH', accepted: 0, acceptedFrom: null })
   if (driven.writes.length > 0) driven.persist()
   driven.from(peer, ackEpoch)

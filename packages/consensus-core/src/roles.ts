@@ -15,7 +15,10 @@ export function leave(step: Step, reason: string): void {
   voidReads(step, role)
   const active = role.name === 'leading' ? role.stage === 'established' : role.phase === 'active'
   if (role.name === 'leading') {
-    for (const learner of role.learners.values()) if (learner.transfer !== 0) step.cancels.push(learner.transfer)
+    for (const learner of role.learners.values()) {
+      if (learner.transfer !== 0) step.cancels.push(learner.transfer)
+      if (learner.rebuilding !== 0) step.cancels.push(learner.rebuilding)
+    }
     for (const peer of role.learners.keys()) {
       step.peer(peer).parted = true
       step.close(peer, reason)

@@ -1,8 +1,8 @@
 import type { CoreConfig } from './config.ts'
 import { type History, historyOf } from './history.ts'
 import { heldSinceStart, type LeasePromise } from './lease-promise.ts'
-import type { AckEpoch, Cepoch, Vote } from './messages.ts'
-import type { Attempt, EnsembleId, Epochs, Founding, Millis, Now, PeerId, SnapshotMeta, StoredState, StoreId } from './types.ts'
+import type { AckEpoch, Cepoch, Rebuild, Vote } from './messages.ts'
+import type { Attempt, Digest, EnsembleId, Epochs, Founding, Millis, Now, PeerId, SnapshotMeta, StoredState, StoreId } from './types.ts'
 import { ZERO, type Zxid } from './zxid.ts'
 
 /** All that a core remembers: plain data, so that it can be encoded, compared and explored. */
@@ -38,6 +38,27 @@ export interface CoreState {
   lease: LeasePromise
   lastTick: Millis
   faulted: boolean
+  /** The newest digests of our own state, ascending: what a leader is told once we are active with it (rule 28). Empty while quarantined. */
+  digests: OwnDigest[]
+  /** The verdict on our state, which is void until it is rebuilt. Volatile: log and promises are sound, and a new process compares again. */
+  quarantined: OwnDigest | null
+  /** What was told of our state below this ZXID is of one that was replaced since. */
+  soundFrom: Zxid
+}
+
+export interface OwnDigest {
+  readonly zxid: Zxid
+  readonly digest: Digest
+}
+
+/** What members told at one ZXID. */
+export interface DigestPoll {
+  readonly zxid: Zxid
+  /** `counted`: as of the store that told it. */
+  readonly told: Map<PeerId, { readonly digest: Digest; readonly counted: boolean }>
+  /** What a quorum agrees on; null before. */
+  verdict: Digest | null
+  disputed: boolean
 }
 
 export interface UnderwayWrite {
@@ -108,6 +129,8 @@ export interface Following {
   heardAt: Millis
   /** Reads sent to the leader and not yet answered, by their numbers. */
   reads: number[]
+  /** The transfer by which we are being rebuilt; 0: none. */
+  rebuilding: number
 }
 
 /** A snapshot on its way in, with the history that will follow it (rule 14). */
@@ -145,6 +168,8 @@ export interface Leading {
   reads: LeaderReads
   /** Of counted members, as they last told; outlive their connections (rule 24). */
   readonly clocks: Map<PeerId, ClockReading>
+  /** Ascending by ZXID; the newest POLLS_MAX. */
+  polls: DigestPoll[]
 }
 
 /** discovered: CEPOCH came; invited: NEWEPOCH sent; acknowledged: ACK-E came; transferring: a stream is under way; welcomed: NEWLEADER sent; active: ACK-LD came. */
@@ -175,6 +200,10 @@ export interface Learner {
   /** Highest read round echoed. */
   round: number
   heardAt: Millis
+  /** It is quarantined, and waits for a snapshot that can be believed. */
+  rebuild: Rebuild | null
+  /** The transfer that brings it; 0: none yet. */
+  rebuilding: number
 }
 
 export interface LeaderReads {
@@ -238,6 +267,9 @@ export function freshState(config: CoreConfig, stored: StoredState, now: Now): C
     lease: heldSinceStart(config, stored.epochs, now.monotonic),
     lastTick: now.monotonic,
     faulted: false,
+    digests: [],
+    quarantined: null,
+    soundFrom: ZERO,
   }
 }
 

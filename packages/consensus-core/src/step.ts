@@ -1,5 +1,5 @@
 import type { CoreConfig } from './config.ts'
-import type { Close, Effects, Outgoing, ReadGrant, Receive, Refusal, Role, StagedAppend, Transfer, Write } from './effects.ts'
+import type { Close, Effects, Outgoing, Quarantine, ReadGrant, Receive, Refusal, Role, StagedAppend, Transfer, Write } from './effects.ts'
 import { AntiphonError } from './errors.ts'
 import type { Message } from './messages.ts'
 import { isQuorum, memberOf } from './quorum.ts'
@@ -37,6 +37,9 @@ export class Step implements Effects {
   readonly refusals: Refusal[] = []
   commitTo: Zxid | null = null
   readonly readable: ReadGrant[] = []
+  quarantine: Quarantine | null = null
+  disputed: Zxid | null = null
+  snapshotDue: Zxid | null = null
   role: Role | null = null
   fault: AntiphonError | null = null
   wakeAt: Millis = 0
@@ -60,6 +63,9 @@ export class Step implements Effects {
     if (this.refusals.length > 0) this.refusals.length = 0
     this.commitTo = null
     if (this.readable.length > 0) this.readable.length = 0
+    this.quarantine = null
+    this.disputed = null
+    this.snapshotDue = null
     this.role = null
     this.fault = null
   }

@@ -28,6 +28,9 @@ export interface Now {
 /** The history's CRC-32 at a ZXID: of every byte of every entry from the first to that one. 0 for the empty history. */
 export type Checksum = number
 
+/** 16 lower-case hexadecimal digits: what a replica's state comes down to at a ZXID. Equal states have equal digests; unequal ones hardly ever (rule 28). */
+export type Digest = string
+
 /** One attempt of one candidate to become a leader: what an epoch is promised to (rule 10). */
 export interface Attempt {
   readonly leader: PeerId

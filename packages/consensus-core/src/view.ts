@@ -24,6 +24,8 @@ export interface CoreView {
   readonly configuration: Configuration
   /** Does this store count as a voter (rule 9)? */
   readonly counted: boolean
+  /** The ZXID at which a quorum found another state; null when ours is sound as far as anybody knows (rule 28). */
+  readonly quarantined: Zxid | null
   readonly round: number
   readonly connected: readonly PeerId[]
   readonly learners: readonly LearnerView[]
@@ -61,6 +63,7 @@ export function viewOf(step: Step): CoreView {
     ensembleId: state.founding?.ensembleId ?? null,
     configuration: step.configuration,
     counted: step.counted(step.self),
+    quarantined: state.quarantined?.zxid ?? null,
     round: state.round,
     connected: [...state.peers].filter(([, peer]) => peer.connection !== 0).map(([id]) => id),
     learners,

@@ -21,7 +21,7 @@ export interface LogStore {
   write(write: Write, done: (error: AntiphonError | null) => void): void
   /** Runs in (after, upTo], contiguous, whole entries, at most about `bytesMax` together but at least one entry. `after` must be at or behind the log's start. @throws AntiphonError */
   read(after: Zxid, upTo: Zxid, bytesMax: number): Promise<readonly Run[]>
-  /** A snapshot of our own; the log is durable through `meta.zxid`. Invisible until whole and flushed. Void (resolves false) when an install overtakes it. */
+  /** A snapshot of our own, or a leader's that replaces them; the log is durable through `meta.zxid`. Invisible until whole and flushed; then it takes the place of one at the same ZXID. Void (resolves false) when an install overtakes it. */
   saveSnapshot(meta: SnapshotMeta, chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): Promise<boolean>
   /** The newest snapshot, pinned until its `close()`; null when there is none. */
   openSnapshot(): Promise<Snapshot | null>

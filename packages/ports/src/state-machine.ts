@@ -35,7 +35,10 @@ export interface StateMachine<Request = unknown, Result = unknown> {
   snapshot(): Iterable<Uint8Array>
   /** Replaces the whole state; chunks as `snapshot()` gave them. */
   restore(zxid: Zxid, chunks: AsyncIterable<Uint8Array>): Promise<void>
-  /** An incremental digest of the state: equal on every replica at the same ZXID. */
+  /**
+   * An incremental digest of the state, 64 bits: equal on every replica at the same ZXID, restored or not. Taken every so many entries and compared: a replica that differs from a quorum is
+   * rebuilt (rule 28). Throwing stops the replica.
+   */
   digest?(): bigint
   /** The replica that runs this machine is started; `proposer` is how a typed front (`dispatch`) reaches it. Called once. */
   attach?(proposer: Proposer<Request, Result>): void

@@ -66,7 +66,8 @@ class Recorder implements StateMachine<string, string> {
   }
 }
 
-function applying(sliceMs = 10) {
+function applying(sliceMs = 10, digestEvery = 0) {
+  const digests: [Zxid, string][] = []
   const store: LogStore = memoryStorage()
   const machines = [new Recorder(), new Recorder()]
   const faults: AntiphonError[] = []
@@ -86,6 +87,8 @@ function applying(sliceMs = 10) {
     sliceMs,
     proposals,
     forwarding,
+    digestEvery,
+    digest: (zxid, digest) => void digests.push([zxid, digest]),
     wake: () => applier.advance(),
     fault: (error) => faults.push(error),
   })
@@ -99,7 +102,7 @@ function applying(sliceMs = 10) {
     applier.commitTo(zxid)
     applier.advance()
   }
-  return { store, machines, first: machines[0]!, faults, proposals, forwarding, applier, write, commit, deferred, history: new History() }
+  return { store, machines, first: machines[0]!, faults, proposals, forwarding, applier, write, commit, deferred, digests, history: new History() }
 }
 
 test('only what is committed reaches the machines, wherever in a run the commit point lies', () => {
@@ -248,4 +251,25 @@ test('while a snapshot is being installed nothing is applied; then what follows 
   applier.reset(skipped.last, skipped.checksum, skipped.time, applier.table, true)
   applier.advance()
   expect([first.texts, applier.applied, applier.isBlocked]).toEqual([['behind'], behind.last, false])
+})
+
+test('a batch ends at every ZXID whose counter is a multiple of digestEvery, wherever runs end, and there the digest is taken', () => {
+  const { applier, first, write, commit, digests, history } = applying(10, 3)
+  write({ append: [history.run([text('a'), text('b'), text('c'), text('d')]), history.run([text('e'), text('f'), text('g')])] })
+  commit(zxidOf(1, 7))
+  expect(first.batches.map((batch) => batch.map((one) => one.text))).toEqual([['a', 'b', 'c'], ['d'], ['e', 'f'], ['g']])
+  expect(digests.map(([zxid]) => zxid)).toEqual([zxidOf(1, 3), zxidOf(1, 6)])
+  expect(applier.applied).toBe(zxidOf(1, 7))
+})
+
+test('a void state takes nothing in, and goes on from the one that replaces it', () => {
+  const { applier, first, write, commit, history } = applying()
+  write({ append: [history.run([text('a'), text('b'), text('c'), text('d')])] })
+  commit(zxidOf(1, 1))
+  applier.quarantine()
+  commit(zxidOf(1, 3))
+  expect(first.texts).toEqual(['a'])
+  applier.reset(zxidOf(1, 2), 0, 0, applier.table, false)
+  applier.advance()
+  expect(applier.isBlocked).toBe(false)
 })

@@ -1,6 +1,8 @@
 import {
   checksumBehind,
+  counterOf,
   cutBehind,
+  type Digest,
   entryKind,
   entryLength,
   entryMachine,
@@ -20,6 +22,7 @@ import {
 import { AntiphonError, type Checksum, type Clock, type LogStore, type Millis, ZERO, type Zxid } from '@antiphon/ports'
 import { MachineBatch } from './batch.ts'
 import { decodeDeclaration } from './declaration.ts'
+import { digestOf } from './digest.ts'
 import { diverged, messageOf } from './errors.ts'
 import type { Forwarding } from './forwarding.ts'
 import { decodeRegistration, type OriginRow, OriginTable } from './origins.ts'
@@ -41,8 +44,12 @@ export interface ApplierHost {
   readonly sliceMs: Millis
   readonly proposals: Proposals
   readonly forwarding: Forwarding
+  /** Digests are taken where a ZXID's counter is a multiple of it; 0: never. */
+  readonly digestEvery: number
   /** There is more to apply: call `advance` again, in a later turn. */
   wake(): void
+  /** The state as of `zxid`, which has just been reached. */
+  digest(zxid: Zxid, digest: Digest): void
   fault(error: AntiphonError): void
 }
 
@@ -74,6 +81,8 @@ export class Applier {
   #paused = false
   /** Installs under way: the machines are not of this history until they are restored. */
   #blocked = 0
+  /** The machines' state is void (rule 28): nothing is applied to it. */
+  #void = false
   #stopped = false
   /** The history says which machines it is for: by its first entry, or in the head of a snapshot. */
   declared = false
@@ -84,9 +93,15 @@ export class Applier {
     this.#batches = host.machines.map(() => new MachineBatch(waited))
   }
 
-  /** Is the applier waiting for an install? */
+  /** Is the applier waiting for another state? */
   get isBlocked(): boolean {
-    return this.#blocked > 0
+    return this.#blocked > 0 || this.#void
+  }
+
+  /** The state is void until the next `reset`. */
+  quarantine(): void {
+    this.#void = true
+    this.#forget()
   }
 
   /** A write was handed to the store: its entries will be committed, or cut off by a later one. */
@@ -116,6 +131,8 @@ export class Applier {
     this.table = table
     if (zxid > this.#target) this.#target = zxid
     if (installed) this.#blocked--
+    this.#void = false
+    this.#current = null
     this.declared = true
     this.#generation++
   }
@@ -130,7 +147,7 @@ export class Applier {
     if (this.applied >= this.#target || this.#paused) return
     const { clock, sliceMs } = this.#host
     const until = clock.monotonic() + sliceMs
-    while (this.applied < this.#target && this.#blocked === 0 && !this.#stopped) {
+    while (this.applied < this.#target && !this.isBlocked && !this.#stopped) {
       const run = this.#next()
       if (run === null) {
         if (!this.#reading) void this.#read()
@@ -271,6 +288,7 @@ export class Applier {
       entries++
       last = at
       at += entryLength(bytes, at)
+      if (this.#isDigestDue(entryZxid(bytes, last))) break
     }
     if (entries === 0) {
       this.#fail(diverged(`${formatZxid(target)} is committed, and no entry ends there`, { applied: this.applied }))
@@ -286,6 +304,12 @@ export class Applier {
       slots.settleUpTo(ours)
       this.#host.proposals.admitParked()
     }
+    if (this.#isDigestDue(this.applied)) this.#host.digest(this.applied, digestOf(this.#host.machines, this.table))
+  }
+
+  #isDigestDue(zxid: Zxid): boolean {
+    const { digestEvery } = this.#host
+    return digestEvery > 0 && counterOf(zxid) % digestEvery === 0
   }
 
   #callMachines(): boolean {

@@ -129,6 +129,13 @@ export class ListMachine implements StateMachine<Append, number> {
     return BigInt(this.#digest)
   }
 
+  /** Its first item becomes another one, as if an earlier apply had gone another way. */
+  spoil(): void {
+    const items = this.items.splice(0)
+    this.#digest = 7
+    items.forEach((item, i) => this.#add(i === 0 ? `not ${item}` : item))
+  }
+
   #add(item: string): void {
     this.items.push(item)
     for (let i = 0; i < item.length; i++) this.#digest = (Math.imul(this.#digest, 31) + item.charCodeAt(i)) >>> 0

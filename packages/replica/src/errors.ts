@@ -1,4 +1,4 @@
-import { AntiphonError, invalidArgument, type Outcome } from '@antiphon/ports'
+import { AntiphonError, formatZxid, invalidArgument, type Outcome, type Zxid } from '@antiphon/ports'
 
 // What a caller of propose, read and ready may meet; one place, so that code, outcome and remedy agree everywhere.
 
@@ -111,4 +111,20 @@ export function machineThrew(name: string, where: string, thrown: unknown): Anti
 
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error)
+}
+
+/** Of a read of what is here now. */
+export function quarantined(): AntiphonError {
+  return new AntiphonError('NOT_READY', "the state of this replica was found to differ from the quorum's and is being replaced", {
+    remedy: 'Read `linearizable`, which waits for the new state; or read from another replica.',
+  })
+}
+
+export function disputed(zxid: Zxid): AntiphonError {
+  return new AntiphonError('DIVERGED', `the replicas' states at ${formatZxid(zxid)} differ, and no quorum agrees on one`, {
+    outcome: 'unknown',
+    remedy:
+      'Compare the digests in `status()` of all replicas; a machine that is not deterministic is the usual cause. Every replica goes on with the state that it has.',
+    details: { zxid },
+  })
 }

@@ -1,4 +1,4 @@
-import type { RoleName } from '@antiphon/consensus-core'
+import type { Quarantine, RoleName } from '@antiphon/consensus-core'
 import { AntiphonError, type Logger, type PeerId, type Zxid } from '@antiphon/ports'
 import type { TypedEmitter } from 'tiny-typed-emitter'
 import { messageOf } from './errors.ts'
@@ -26,6 +26,10 @@ export interface ReplicaEvents {
   epoch(epoch: number): void
   /** At most once a turn of the event loop. */
   progress(progress: Progress): void
+  /** Its state is not the quorum's (rule 28): until `rebuilt` it answers no reads, applies nothing and does not lead. */
+  quarantined(quarantine: Quarantine): void
+  /** It holds a sound state again, as of `zxid` and soon of everything committed. */
+  rebuilt(zxid: Zxid): void
   /** Something is wrong, and the replica goes on. */
   trouble(error: AntiphonError, peer: PeerId | null): void
   /** The replica stops because of it; `closed` follows. */
@@ -82,6 +86,16 @@ export class Announcer {
 
   progress(progress: Progress): void {
     this.#add('progress', progress)
+  }
+
+  quarantined(quarantine: Quarantine): void {
+    this.#log('warn', quarantine, "the state of this replica differs from the quorum's; it is being replaced")
+    this.#add('quarantined', quarantine)
+  }
+
+  rebuilt(zxid: Zxid): void {
+    this.#log('info', { zxid }, 'rebuilt')
+    this.#add('rebuilt', zxid)
   }
 
   trouble(error: AntiphonError, peer: PeerId | null): void {

@@ -63,12 +63,21 @@ export class Forwarding {
 
   /** Our row is gone: what was asked under it is unknown, and a new nonce registers us again. */
   onRetired(origin: Zxid): void {
-    if (origin !== this.origin || origin === ZERO) return
+    if (origin === this.origin) this.#beginAgain('its origin was retired')
+  }
+
+  /** The results of what is under way will not be seen here. What has no number yet goes out under a new row, once that is applied here. */
+  onQuarantined(): void {
+    this.#beginAgain('the state of this replica is void and is being replaced')
+  }
+
+  #beginAgain(why: string): void {
+    if (this.origin === ZERO) return
     const { slots } = this.#proposals
     this.origin = ZERO
     this.#nonce = drawNonce(this.#random)
     this.#asked = false
-    this.#proposals.lose(slots.lastNumber, 'its origin was retired')
+    this.#proposals.lose(slots.lastNumber, why)
   }
 
   /** The machines jumped by a snapshot: what it covers of ours has gone by. */

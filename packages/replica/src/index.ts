@@ -1,4 +1,4 @@
-export type { RoleName } from '@antiphon/consensus-core'
+export type { Quarantine, RoleName } from '@antiphon/consensus-core'
 export { systemClock, systemRandom } from '@antiphon/ports'
 export type { Progress, ReplicaEvents, RoleChange } from './events.ts'
 export type { WaitOptions } from './reads.ts'

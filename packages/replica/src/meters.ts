@@ -7,6 +7,7 @@ export interface Meters {
   readonly batchEntries: { observe(value: number): void }
   readonly writeMs: { observe(value: number): void }
   readonly queueBytes: { set(value: number): void }
+  readonly quarantines: { add(value: number): void }
   readonly active: { set(value: number): void }
   readonly epoch: { set(value: number): void }
   readonly clockAheadMs: { set(value: number): void }
@@ -19,6 +20,7 @@ export function metersOf(metrics: Metrics): Meters {
     batchEntries: metrics.histogram('antiphon_batch_entries', 'Entries in one batch framed by the leader.'),
     writeMs: metrics.histogram('antiphon_write_milliseconds', 'From handing a write to the store until it was durable.'),
     queueBytes: metrics.gauge('antiphon_queue_bytes', 'Requests of this replica that wait or are under way.'),
+    quarantines: metrics.counter('antiphon_quarantines_total', "Times that the state of this replica was found to differ from the quorum's."),
     active: metrics.gauge('antiphon_active', '1 while synchronised with a leader or leading, else 0.'),
     epoch: metrics.gauge('antiphon_epoch', 'Epoch of the present leader.'),
     clockAheadMs: metrics.gauge('antiphon_clock_ahead_milliseconds', "On a leader: its wall clock less the median of its voters' clocks; 0 elsewhere."),

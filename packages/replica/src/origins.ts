@@ -1,4 +1,5 @@
 import { corrupt, isZxid, type StoreId, type Zxid } from '@antiphon/ports'
+import { Fingerprint } from './fingerprint.ts'
 
 /**
  * One incarnation of one replica, as a source of requests (rule 22). First form: no results are kept.
@@ -48,6 +49,16 @@ export class OriginTable {
     const copy = new OriginTable()
     for (const row of this.#rows.values()) copy.#rows.set(row.origin, { ...row })
     return copy
+  }
+
+  /** Of everything in it, in the order of registration. */
+  digest(): Fingerprint {
+    const fingerprint = new Fingerprint()
+    for (const { origin, storeId, nonce, last, confirmed } of this.#rows.values()) {
+      fingerprint.add(origin).add(last).add(confirmed)
+      for (const text of [storeId, nonce]) for (let i = 0; i < text.length; i++) fingerprint.add(text.charCodeAt(i))
+    }
+    return fingerprint
   }
 
   encode(): EncodedRow[] {

@@ -15,7 +15,7 @@ import {
   type Zxid,
 } from '@antiphon/ports'
 import { TypedEmitter } from 'tiny-typed-emitter'
-import { aborted, invalidSettings, messageOf, notReady } from './errors.ts'
+import { aborted, invalidSettings, messageOf, notReady, quarantined } from './errors.ts'
 import { Announcer, type ReplicaEvents } from './events.ts'
 import { metersOf } from './meters.ts'
 import type { WaitOptions } from './reads.ts'
@@ -50,6 +50,8 @@ export interface ReplicaStatus {
     readonly parked: number
     readonly bytes: number
   }
+  /** Where a quorum found another state than ours, which is void since; null in health. */
+  readonly quarantined: Zxid | null
   readonly connected: readonly PeerId[]
   /** Who follows, when this replica leads. */
   readonly learners: readonly { readonly peer: PeerId; readonly stage: string; readonly acked: Zxid }[]
@@ -155,12 +157,13 @@ export class Replica<M extends Machines = Machines> extends TypedEmitter<Replica
   /**
    * `local` (the default): what is applied here now. `linearizable`: resolves when this replica holds at least everything that was acknowledged anywhere before the call; then read
    * the machine, in the same turn.
-   * @throws AntiphonError TIMEOUT, ABORTED, CLOSED
+   * @throws AntiphonError TIMEOUT, ABORTED, CLOSED; NOT_READY for a local read while the state is void (event `quarantined`); a linearizable one waits for `rebuilt`
    */
   read(level: ReadLevel = 'local', options: WaitOptions = {}): Promise<void> {
     if (level === 'linearizable') return this.#shell.reads.read(options)
     if (level !== 'local')
       return Promise.reject(new AntiphonError('INVALID_ARGUMENT', `there is no read level ${String(level)}`, { remedy: 'Read `local` or `linearizable`.' }))
+    if (this.#shell.core.state.quarantined !== null) return Promise.reject(quarantined())
     return options.signal?.aborted === true ? Promise.reject(aborted('rejected', 'the read', options.signal.reason)) : Promise.resolve()
   }
 
@@ -185,6 +188,7 @@ export class Replica<M extends Machines = Machines> extends TypedEmitter<Replica
       durable: view.durable,
       last: view.last,
       proposals: { underWay: proposals.slots.underWay, waiting: proposals.slots.waiting, parked: proposals.parked, bytes: proposals.slots.bytes },
+      quarantined: view.quarantined,
       connected: view.connected,
       learners: view.learners.map(({ peer, stage, acked }) => ({ peer, stage, acked })),
       machines: Object.fromEntries(machines),

@@ -58,6 +58,9 @@ export interface ReplicaSettings<M extends Machines = Machines> {
    */
   readonly readLease?: ReadLeaseSettings
 
+  /** Agreed. Replicas compare the digests of their states at every ZXID whose counter is a multiple of it; 0: never. 1024. */
+  readonly digestEvery?: number
+
   /** 100. */
   readonly tickMs?: number
   /** Silence that ends an established relation. 10. */
@@ -104,6 +107,7 @@ export interface Resolved {
   readonly fingerprint: string
   readonly requestBytesMax: number
   readonly originWindow: number
+  readonly digestEvery: number
   readonly snapshotEveryEntries: number
   readonly retainSnapshots: number
   readonly queueBytesMax: number
@@ -116,11 +120,12 @@ export interface NamedMachine {
   readonly machine: AnyMachine
 }
 
-type OwnNumber = 'requestBytesMax' | 'originWindow' | 'snapshotEveryEntries' | 'retainSnapshots' | 'queueBytesMax' | 'sliceMs'
+type OwnNumber = 'requestBytesMax' | 'originWindow' | 'digestEvery' | 'snapshotEveryEntries' | 'retainSnapshots' | 'queueBytesMax' | 'sliceMs'
 
 export const REPLICA_DEFAULTS: Readonly<Record<OwnNumber, number>> = {
   requestBytesMax: 1024 * 1024,
   originWindow: 16_384,
+  digestEvery: 1024,
   snapshotEveryEntries: 100_000,
   retainSnapshots: 3,
   queueBytesMax: 64 * 1024 * 1024,
@@ -162,7 +167,13 @@ export function resolveSettings(settings: ReplicaSettings): Resolved {
     throw invalidSettings('a change of requestBytesMax does not fit into windowBytes', 'Raise `windowBytes`, or lower `requestBytesMax`.')
   if (own.requestBytesMax > own.queueBytesMax)
     throw invalidSettings('a request of requestBytesMax does not fit into queueBytesMax', 'Raise `queueBytesMax`, or lower `requestBytesMax`.')
-  const fingerprint = fingerprintOf(initial, machines, own.requestBytesMax, own.originWindow, limits)
+  const fingerprint = fingerprintOf(initial, machines, [
+    own.requestBytesMax,
+    own.originWindow,
+    limits.leaseMs,
+    limits.leaseMs === 0 ? 0 : limits.leaseDriftPerMille,
+    own.digestEvery,
+  ])
   const self = settings.id as PeerId
   const core = { ...CORE_DEFAULTS, ...limits, self, initial, settings: fingerprint }
   validateConfig({ ...core, freshEnsembleId: '', seed: 0 })
@@ -265,7 +276,7 @@ function readNumbers<Name extends string>(settings: ReplicaSettings, names: read
   const read = {} as Record<Name, number>
   for (const name of names) {
     const value: unknown = (settings as unknown as Record<string, unknown>)[name] ?? defaults[name]
-    const least = name === 'finalizeWaitTicks' || name === 'recentBytes' ? 0 : 1
+    const least = name === 'finalizeWaitTicks' || name === 'recentBytes' || name === 'digestEvery' ? 0 : 1
     if (!Number.isSafeInteger(value) || (value as number) < least)
       throw invalidSettings(`${name} must be an integer, ${least} or more, not ${String(value)}`, `Correct \`${name}\`, or leave it out for ${defaults[name]}.`)
     read[name] = value as number
@@ -274,10 +285,9 @@ function readNumbers<Name extends string>(settings: ReplicaSettings, names: read
 }
 
 /** In the parts that the core tells apart: members, machines, limits. */
-function fingerprintOf(initial: Configuration, machines: readonly NamedMachine[], requestBytesMax: number, originWindow: number, lease: Lease): string {
+function fingerprintOf(initial: Configuration, machines: readonly NamedMachine[], limits: readonly number[]): string {
   const members = initial.members.map(({ id, role, weight, group }) => [id, role, weight, group])
   const named = machines.map(({ name, machine }) => [name, machine.name, machine.version])
-  const limits = [requestBytesMax, originWindow, lease.leaseMs, lease.leaseMs === 0 ? 0 : lease.leaseDriftPerMille]
   const parts = [members, named, limits]
   return SETTINGS_PARTS.map(({ from, to }, i) => fnv1a64(new TextEncoder().encode(JSON.stringify(parts[i]))).slice(0, to - from)).join('')
 }

@@ -1,8 +1,19 @@
-import { Core, type CoreConfig, type Effects, type Input, type Now, type PeerId, type Role, type StoredState, type Write } from '@antiphon/consensus-core'
+import {
+  Core,
+  type CoreConfig,
+  type Effects,
+  type Input,
+  type Now,
+  type PeerId,
+  type Quarantine,
+  type Role,
+  type StoredState,
+  type Write,
+} from '@antiphon/consensus-core'
 import { AntiphonError, type Cancel, type Clock, corrupt, type LogStore, type Millis, type Random, type Transport } from '@antiphon/ports'
 import { encodeGreeting, PROTOCOL_VERSIONS } from '@antiphon/wire'
 import { Applier } from './applier.ts'
-import { diverged, messageOf } from './errors.ts'
+import { disputed, diverged, messageOf } from './errors.ts'
 import type { Announcer } from './events.ts'
 import { Forwarding } from './forwarding.ts'
 import { Gate, type GateHost } from './gate.ts'
@@ -81,6 +92,8 @@ export class Shell {
       sliceMs: resolved.sliceMs,
       proposals: this.proposals,
       forwarding: this.#forwarding,
+      digestEvery: resolved.digestEvery,
+      digest: (zxid, digest) => this.#step({ kind: 'digest', zxid, digest }),
       wake: () => this.#endTurn(),
       fault: (error) => this.#stop(error),
     })
@@ -110,6 +123,9 @@ export class Shell {
       store,
       links: this.links,
       staged: (transfer, generation, ok) => this.#enter({ kind: 'staged', transfer, generation, ok }),
+      durable: () => this.core.state.durable,
+      settled: () => this.#snapshots.idle(),
+      saved: (transfer, ok) => (ok ? this.#restore(transfer) : this.#enter({ kind: 'rebuilt', transfer, snapshot: null })),
       trouble,
     })
     this.#notes = new Notes(resolved.machines, trouble)
@@ -295,6 +311,9 @@ export class Shell {
       this.#progressed = true
     }
     for (const { number, zxid } of effects.readable) this.reads.grant(number, zxid)
+    if (effects.quarantine !== null) this.#onQuarantine(effects.quarantine)
+    if (effects.disputed !== null) this.#parts.announcer.trouble(disputed(effects.disputed), null)
+    if (effects.snapshotDue !== null) this.#snapshots.want(effects.snapshotDue)
     if (effects.role !== null) this.#onRole(effects.role)
     if (effects.fault !== null) this.#stop(effects.fault)
   }
@@ -322,8 +341,9 @@ export class Shell {
       if (out.to === this.#self) this.#step({ kind: 'message', from: this.#self, connection: 0, message: out.message })
       else this.links.post(out)
     }
-    if (write.install !== null) this.#restore()
+    if (write.install !== null) this.#restore(null)
     this.#snapshots.onDurable()
+    this.#staging.onDurable()
     this.#endTurn()
   }
 
@@ -344,19 +364,34 @@ export class Shell {
     this.#scheduleFlush()
   }
 
-  /** An installed snapshot goes into the machines, one after another if there are several. */
-  #restore(): void {
+  /** Rule 28: nothing of this state is shown, kept or built upon any more. */
+  #onQuarantine(quarantine: Quarantine): void {
+    this.applier.quarantine()
+    this.#snapshots.quarantine()
+    this.#forwarding.onQuarantined()
+    this.#parts.announcer.quarantined(quarantine)
+    this.#parts.meters?.quarantines.add(1)
+  }
+
+  /** The newest snapshot goes into the machines, one after another if there are several. `rebuild`: the transfer that brought it; null: a write installed it. */
+  #restore(rebuild: number | null): void {
     const { store, resolved, clock } = this.#parts
     this.#restoring = this.#restoring.then(async () => {
-      if (this.isStopped) return
+      // An install that was quicker has replaced the state already.
+      if (this.isStopped || (rebuild !== null && this.core.state.quarantined === null)) return
       try {
         const restored = await restoreNewest(store, resolved.machines, this.core.state.founding?.ensembleId ?? null, new Slicer(clock, resolved.sliceMs))
         if (this.isStopped) return
-        if (restored === null) throw corrupt('the store has no snapshot behind an install')
+        if (restored === null) throw corrupt('the store has no snapshot behind an install or a rebuild')
         const { meta, origins } = restored
-        this.applier.reset(meta.zxid, meta.checksum, meta.time, origins, true)
+        this.applier.reset(meta.zxid, meta.checksum, meta.time, origins, rebuild === null)
         this.#snapshots.reset()
         this.#forwarding.onJump(origins)
+        if (this.core.state.quarantined !== null) {
+          this.#step({ kind: 'rebuilt', transfer: rebuild ?? 0, snapshot: meta })
+          this.#parts.announcer.rebuilt(meta.zxid)
+          this.#run(this.#snapshots.forgetOlder())
+        }
         this.#step({ kind: 'applied', upTo: meta.zxid })
       } catch (error) {
         this.#stop(error instanceof AntiphonError ? error : diverged(`an installed snapshot could not be restored: ${messageOf(error)}`, {}, error))

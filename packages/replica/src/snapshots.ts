@@ -117,7 +117,12 @@ export class Snapshots {
   #takenAt = 0
   /** Restores so far: a view that was taken before one is of a history that is gone. */
   #restores = 0
+  /** A snapshot is wanted at or behind it, however few entries there were since the last one. */
+  #wanted: Zxid | null = null
   #busy = false
+  #underway: Promise<void> = Promise.resolve()
+  /** A snapshot that was begun before the last of them is of a void state. */
+  #quarantines = 0
   #stopped = false
   #awaitsDurable: (() => void) | null = null
 
@@ -134,12 +139,42 @@ export class Snapshots {
   /** Called between pieces of applying, when all machines are of one ZXID. Null, or the snapshot under way. */
   takeIfDue(): Promise<void> | null {
     const { applier, everyEntries } = this.#host
-    if (this.#busy || this.#stopped || applier.isBlocked || applier.entries - this.#takenAt < everyEntries) return null
+    const isWanted = this.#wanted !== null && applier.applied >= this.#wanted
+    if (this.#busy || this.#stopped || applier.isBlocked || (!isWanted && applier.entries - this.#takenAt < everyEntries)) return null
     const founded = this.#host.founded()
     if (founded === null) return null
     this.#busy = true
     this.#takenAt = applier.entries
-    return this.#take(founded)
+    if (isWanted) this.#wanted = null
+    this.#underway = this.#take(founded)
+    return this.#underway
+  }
+
+  /** One is to be taken as soon as `zxid` is applied; one that is under way will do, if it fails the core asks again. */
+  want(zxid: Zxid): void {
+    if (!this.#busy) this.#wanted = zxid
+  }
+
+  /** The machines' state is void: what is under way must not become a snapshot, and nothing is wanted of it. */
+  quarantine(): void {
+    this.#quarantines++
+    this.#wanted = null
+    this.#awaitsDurable?.()
+  }
+
+  /** Resolves when none is under way. */
+  idle(): Promise<void> {
+    return this.#underway
+  }
+
+  /** Only the newest one was taken of a state that can be believed. */
+  async forgetOlder(): Promise<void> {
+    const { store } = this.#host
+    const start = await store.compact(1, this.#host.keepFrom())
+    const newest = await store.openSnapshot()
+    if (newest === null) return
+    await newest.close()
+    if (!this.#stopped) this.#host.compacted(newest.meta, start)
   }
 
   /** Writes have become durable. */
@@ -157,31 +192,33 @@ export class Snapshots {
     const { applier, machines, store } = this.#host
     const { applied: zxid, checksum, time } = applier
     const restores = this.#restores
+    const quarantines = this.#quarantines
+    const isVoid = (): boolean => this.#quarantines !== quarantines
     try {
       const meta: SnapshotMeta = { zxid, checksum, endPoints: this.#host.endPointsUpTo(zxid, checksum), time }
       const head = encodeHead({ ensembleId, meta, configuration, origins: applier.table, machines: describeMachines(machines) })
       const views = machines.map(({ machine }) => machine.snapshot())
-      while (this.#host.durable() < zxid && !this.#stopped) await new Promise<void>((resolve) => (this.#awaitsDurable = resolve))
+      while (this.#host.durable() < zxid && !this.#stopped && !isVoid()) await new Promise<void>((resolve) => (this.#awaitsDurable = resolve))
       this.#awaitsDurable = null
-      if (this.#stopped || applier.isBlocked || this.#restores !== restores) return
-      const kept = await store.saveSnapshot(meta, this.#stream(head, views))
+      if (this.#stopped || applier.isBlocked || this.#restores !== restores || isVoid()) return
+      const kept = await store.saveSnapshot(meta, this.#stream(head, views, isVoid))
       if (!kept || this.#stopped) return
       const start = await store.compact(this.#host.retain, this.#host.keepFrom())
       if (!this.#stopped) this.#host.compacted(meta, start)
     } catch (error) {
-      if (!this.#stopped) this.#host.trouble(failed(error))
+      if (!this.#stopped && !(isVoid() && error instanceof AntiphonError && error.code === 'CLOSED')) this.#host.trouble(failed(error))
     } finally {
       this.#busy = false
     }
   }
 
-  async *#stream(head: Uint8Array, views: readonly Iterable<Uint8Array>[]): AsyncGenerator<Uint8Array, void, undefined> {
+  async *#stream(head: Uint8Array, views: readonly Iterable<Uint8Array>[], isVoid: () => boolean): AsyncGenerator<Uint8Array, void, undefined> {
     const slicer = new Slicer(this.#host.clock, this.#host.sliceMs)
     const packer = new Packer()
     yield head
     for (const [index, view] of views.entries()) {
       for (const chunk of view) {
-        if (this.#stopped) throw stopped()
+        if (this.#stopped || isVoid()) throw stopped()
         yield* packer.add(index + 1, chunk)
         if (slicer.isUsedUp) await slicer.pause()
       }
@@ -191,7 +228,9 @@ export class Snapshots {
 }
 
 function stopped(): AntiphonError {
-  return new AntiphonError('CLOSED', 'the replica was closed while it took a snapshot', { remedy: 'Nothing needs to be done: the log still has everything.' })
+  return new AntiphonError('CLOSED', 'the replica was closed, or its state found to be void, while it took a snapshot', {
+    remedy: 'Nothing needs to be done: the log still has everything.',
+  })
 }
 
 function failed(error: unknown): AntiphonError {

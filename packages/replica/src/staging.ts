@@ -1,5 +1,5 @@
 import type { Chunk, Receive } from '@antiphon/consensus-core'
-import { AntiphonError, type LogStore, type PeerId } from '@antiphon/ports'
+import { AntiphonError, type LogStore, type PeerId, type Zxid } from '@antiphon/ports'
 import type { Links } from './links.ts'
 
 /** A sender keeps to a few chunks of credit; one that does not is no replica of ours. */
@@ -9,6 +9,12 @@ export interface StagingHost {
   readonly store: LogStore
   readonly links: Links
   staged(transfer: number, generation: number, ok: boolean): void
+  /** Our own log is durable up to this ZXID. */
+  durable(): Zxid
+  /** No snapshot of our own is being written. */
+  settled(): Promise<void>
+  /** The snapshot that replaces our state is our newest one; false: it came to nothing. */
+  saved(transfer: number, ok: boolean): void
   trouble(error: unknown, peer: PeerId): void
 }
 
@@ -42,6 +48,10 @@ class Receiving {
     this.end(why)
   }
 
+  wake(): void {
+    this.#wake?.()
+  }
+
   change(): Promise<void> {
     return new Promise((resolve) => {
       this.#wake = () => {
@@ -65,6 +75,7 @@ export class StagingTransfers {
     this.#receiving?.abandon('another one has begun')
     const receiving = new Receiving(receive)
     this.#receiving = receiving
+    if (receive.rebuild) return this.#rebuild(receiving)
     let generation = 0
     let ok = false
     try {
@@ -76,6 +87,26 @@ export class StagingTransfers {
     }
     if (this.#receiving === receiving) this.#receiving = null
     if (!receiving.abandoned) this.#host.staged(receive.transfer, generation, ok)
+  }
+
+  /** Rule 28: behind it our own log goes on, so that is to be durable there first. Once it is saved it counts, whatever became of the connection. */
+  async #rebuild(receiving: Receiving): Promise<void> {
+    const { transfer, from, meta } = receiving.receive
+    let ok = false
+    try {
+      await this.#host.settled()
+      while (this.#host.durable() < meta.zxid && receiving.ended === null) await receiving.change()
+      if (receiving.ended === null) ok = await this.#host.store.saveSnapshot(meta, this.#chunks(receiving))
+    } catch (error) {
+      if (receiving.ended === null) this.#host.trouble(error, from)
+    }
+    if (this.#receiving === receiving) this.#receiving = null
+    if (ok || !receiving.abandoned) this.#host.saved(transfer, ok)
+  }
+
+  /** Writes have become durable. */
+  onDurable(): void {
+    if (this.#receiving?.receive.rebuild === true) this.#receiving.wake()
   }
 
   onChunk(peer: PeerId, connection: number, chunk: Chunk): void {

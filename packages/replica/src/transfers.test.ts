@@ -1,5 +1,5 @@
 import type { Message, PeerId, Receive, Transfer } from '@antiphon/consensus-core'
-import { type LogStore, type Snapshot, type SnapshotMeta, ZERO, zxidOf } from '@antiphon/ports'
+import { type LogStore, type Snapshot, type SnapshotMeta, ZERO, type Zxid, zxidOf } from '@antiphon/ports'
 import { expect, test } from 'vitest'
 import type { Applier } from './applier.ts'
 import { until } from './ensemble.test-support.ts'
@@ -107,13 +107,14 @@ test('a cancelled transfer says nothing more; one without a snapshot has failed'
   expect(none.ended).toEqual(['7 false'])
 })
 
-const receive: Receive = { transfer: 7, from: PEER, connection: 3, meta }
+const receive: Receive = { transfer: 7, from: PEER, connection: 3, meta, rebuild: false }
 
 function stagingOf() {
   const lane = new Lane()
   const ended: string[] = []
   const discarded: number[] = []
   const stored: number[] = []
+  const durable = { upTo: ZERO as Zxid }
   let generations = 0
   const store = {
     async stage(_meta: SnapshotMeta, chunks: AsyncIterable<Uint8Array>) {
@@ -123,17 +124,24 @@ function stagingOf() {
       }
       return ++generations
     },
+    async saveSnapshot(_meta: SnapshotMeta, chunks: AsyncIterable<Uint8Array>) {
+      for await (const chunk of chunks) stored.push(chunk[0]!)
+      return true
+    },
     discard: (generation: number) => void discarded.push(generation),
   } as unknown as LogStore
   const staging = new StagingTransfers({
     store,
     links: lane as unknown as Links,
     staged: (number, generation, ok) => void ended.push(`${number} ${generation} ${ok}`),
+    durable: () => durable.upTo,
+    settled: async () => {},
+    saved: (number, ok) => void ended.push(`${number} saved ${ok}`),
     trouble: (error) => void ended.push(String(error)),
   })
   const chunk = (index: number, last = false, number = 7): void =>
     staging.onChunk(PEER, 3, { kind: 'CHUNK', transfer: number, index, last, bytes: new Uint8Array([index]) })
-  return { lane, staging, ended, discarded, stored, chunk }
+  return { lane, staging, ended, discarded, stored, durable, chunk }
 }
 
 test('chunks are staged in order and each is reported once the store has it', async () => {
@@ -218,4 +226,28 @@ test('rule 1: a snapshot is of one moment, and saved only once the log is durabl
   await done
   expect(events).toEqual(['saved true true false', 'compacted to true'])
   expect(snapshots.takeIfDue()).toBeNull()
+})
+
+test('a snapshot that replaces the state waits for the log to be durable behind it, and is saved, not staged', async () => {
+  const { staging, ended, stored, durable, chunk } = stagingOf()
+  const done = staging.start({ ...receive, rebuild: true })
+  chunk(0)
+  chunk(1, true)
+  await turn()
+  expect(stored).toEqual([])
+  durable.upTo = meta.zxid
+  staging.onDurable()
+  await done
+  expect([stored, ended]).toEqual([[0, 1], ['7 saved true']])
+})
+
+test('a rebuild whose connection is gone before it is whole is of no account', async () => {
+  const { staging, ended, durable, chunk } = stagingOf()
+  durable.upTo = meta.zxid
+  const done = staging.start({ ...receive, rebuild: true })
+  chunk(0)
+  await turn()
+  staging.onDown(PEER, 3)
+  await done
+  expect(ended).toEqual([])
 })

@@ -17,6 +17,7 @@ const view = (rest: Partial<CoreView>): CoreView => ({
   ensembleId: 'e'.repeat(32),
   configuration: { version: ZERO, members: [{ id: self, role: 'voter', weight: 1, group: 0, storeId: 'a'.repeat(32) }] },
   counted: true,
+  quarantined: null,
   round: 1,
   connected: [],
   learners: [],

@@ -1,4 +1,4 @@
-import { type CoreView, EPOCH_MAX, EPOCH_WARNING, memberOf, type PeerId } from '@antiphon/consensus-core'
+import { type CoreView, EPOCH_MAX, EPOCH_WARNING, formatZxid, memberOf, type PeerId } from '@antiphon/consensus-core'
 
 /** What is no fault yet and wants somebody's attention, a sentence each; `clock`: that of `clockWarning`. */
 export function warningsOf(self: PeerId, view: CoreView, clock: string | null): string[] {
@@ -12,6 +12,11 @@ export function warningsOf(self: PeerId, view: CoreView, clock: string | null): 
     warnings.push(`this store is not the one that the ensemble knows as voter ${self}: it follows and serves reads, and has no vote`)
   }
   if (clock !== null) warnings.push(clock)
+  if (view.quarantined !== null) {
+    warnings.push(
+      `the state of this replica differed from the quorum's at ${formatZxid(view.quarantined)}: it serves nothing until it has been replaced by a leader's`,
+    )
+  }
   return warnings
 }
 

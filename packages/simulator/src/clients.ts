@@ -153,9 +153,22 @@ export class Clients {
     const call = history.begin(timeline.now, { kind: 'read', key, expected: null, value: '', client, member: life.member.id })
     const settle = this.#settling(life, call, timeoutMs, done)
     life.replica!.read('linearizable', { timeoutMs }).then(
-      () => settle(() => history.read(timeline.now, call, life.machine.applied, life.machine.read(key))),
+      () =>
+        settle(() => {
+          this.#expectServing(life)
+          if (life.machine.flaw !== null) {
+            this.#world.count('read of a flawed state')
+            call.suspect = true
+          }
+          history.read(timeline.now, call, life.machine.applied, life.machine.read(key))
+        }),
       (error: unknown) => settle(() => refused(this.#world, call, error)),
     )
+  }
+
+  /** @throws Violation when a read is answered from a state that is void. */
+  #expectServing({ core, member }: Life): void {
+    if (core?.state.quarantined != null) throw new Violation('quarantine', `member ${member.id} answers a read from a state that is void`)
   }
 
   /** Must be answered at once, and never shows less than before: the ledger judges what the machine holds, here only its place can go wrong. */
@@ -174,6 +187,7 @@ export class Clients {
     life.replica!.read('local').then(
       () => {
         if (life.over) return
+        if (life.core?.state.quarantined != null) report(new Violation('quarantine', `member ${life.member.id} answers a local read from a state that is void`))
         const value = life.machine.read(key)
         if (life.machine.applied < before || timeline.now !== began)
           report(new Violation('local-reads', `a local read on member ${life.member.id} went back or had to wait`))
@@ -183,7 +197,9 @@ export class Clients {
       },
       (error: unknown) => {
         if (life.over) return
-        if (!(error instanceof AntiphonError) || error.code !== 'CLOSED') report(new Violation('crash', `a local read failed: ${String(error)}`))
+        const isVoid = life.core?.state.quarantined != null
+        if (!(error instanceof AntiphonError) || error.code !== (isVoid ? 'NOT_READY' : 'CLOSED'))
+          report(new Violation('crash', `a local read failed: ${String(error)}`))
         end()
       },
     )

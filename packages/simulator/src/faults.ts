@@ -207,6 +207,8 @@ class Fault {
       case 'flip-bits':
         network.flipUntil(until)
         return true
+      case 'corrupt-state':
+        return this.#spoil(this.#victim())
       case 'wipe':
         return this.#wipe(this.#victim(), lastsMs)
       case 'swap-disks':
@@ -316,9 +318,21 @@ class Fault {
 
   #wipe(member: Member, downMs: number): boolean {
     const { durability } = this.#world
-    if (durability.hasLost || !durability.mayChangeDisks([member.id], true)) return false
+    if (durability.hasLost || !durability.mayChangeDisks([member.id], true) || !this.#world.corruption.canSpare(member.id)) return false
     member.wipe()
     this.#bootLater(member, downMs)
+    return true
+  }
+
+  #spoil(member: Member): boolean {
+    const { corruption, timeline, trace } = this.#world
+    const { life } = member
+    if (!member.isUp || life!.machine.flaw !== null || !corruption.canSpare(member.id)) return false
+    const flaw = corruption.nextFlaw()
+    this.#world.count('state spoiled')
+    trace.add(timeline.now, member.id, 34, 0, 0, () => `its state goes wrong: ${flaw}`)
+    life!.machine.spoil(flaw)
+    corruption.is(member.id, flaw)
     return true
   }
 
@@ -326,7 +340,7 @@ class Fault {
   #swapDisks(member: Member, lastsMs: number): boolean {
     const { members, durability, timeline } = this.#world
     const others = members.filter((other) => other !== member)
-    if (this.#faults.swapped || others.length === 0) return false
+    if (this.#faults.swapped || others.length === 0 || this.#world.corruption.first !== undefined) return false
     const other = this.#random.pick(others)
     const ids = [member.id, other.id]
     if (!durability.mayChangeDisks(ids, false)) return false

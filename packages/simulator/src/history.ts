@@ -36,6 +36,8 @@ export interface Call {
   zxid: Zxid | null
   amount: number | null
   seen: { readonly text: string | null; readonly amount: number; readonly items: readonly string[] } | null
+  /** A read of a state that had gone wrong and was not found out yet: what it saw is not judged. */
+  suspect: boolean
   /** The highest place that anybody had been told of before this call. */
   readonly floor: Zxid
 }
@@ -65,6 +67,7 @@ export class History {
       zxid: null,
       amount: null,
       seen: null,
+      suspect: false,
       floor: this.#told,
     }
     this.calls.push(call)
@@ -136,7 +139,7 @@ export class History {
   #byKey(ledger: Ledger): Map<string, Call[]> {
     const byKey = new Map<string, Call[]>()
     for (const call of this.calls) {
-      if (call.outcome === 'rejected') continue
+      if (call.outcome === 'rejected' || call.suspect) continue
       if (call.outcome !== 'ok' && call.outcome !== 'refused' && (call.kind === 'read' || ledger.zxidOf(call.id) === undefined)) continue
       const calls = byKey.get(call.key)
       if (calls === undefined) byKey.set(call.key, [call])

@@ -6,7 +6,8 @@ import { Violation } from './violation.ts'
 interface LedgerEntry {
   readonly zxid: Zxid
   readonly hash: number
-  readonly digest: number
+  /** Null until a sound state has shown it. */
+  digest: number | null
   readonly time: number
   readonly id: number
 }
@@ -52,7 +53,7 @@ export class Ledger {
     this.#held.set(member, 0)
   }
 
-  applied(member: PeerId, zxid: Zxid, time: number, change: KeyedChange, digest: number): void {
+  applied(member: PeerId, zxid: Zxid, time: number, change: KeyedChange, digest: number | null): void {
     const { kind, id, key, version, amount, value } = change
     const hash = hashText(`${kind} ${id} ${key} ${version} ${amount} ${value}`)
     const place = this.held(member)
@@ -62,19 +63,19 @@ export class Ledger {
     else if (known.zxid !== zxid) this.#fail('agreement', `member ${member} applies ${formatZxid(zxid)} where others applied ${formatZxid(known.zxid)}`)
     else if (known.hash !== hash || known.time !== time)
       this.#fail('agreement', `member ${member} applies request ${id} at ${formatZxid(zxid)}, others request ${known.id}`)
-    else if (known.digest !== digest) this.#fail('digest', `member ${member} has another state at ${formatZxid(zxid)}`)
+    else if (differs(known, digest)) this.#fail('digest', `member ${member} has another state at ${formatZxid(zxid)}`)
   }
 
-  restored(member: PeerId, zxid: Zxid, digest: number): void {
+  restored(member: PeerId, zxid: Zxid, digest: number | null): void {
     let place = this.#entries.length
     while (place > 0 && this.#entries[place - 1]!.zxid > zxid) place--
-    const expected = place === 0 ? 0 : this.#entries[place - 1]!.digest
     if (place < this.held(member)) this.#fail('integrity', `member ${member} restores ${formatZxid(zxid)}, below what it had applied`)
-    if (digest !== expected) this.#fail('digest', `member ${member} has another state after restoring ${formatZxid(zxid)}`)
+    if (place === 0 ? digest !== 0 && digest !== null : differs(this.#entries[place - 1]!, digest))
+      this.#fail('digest', `member ${member} has another state after restoring ${formatZxid(zxid)}`)
     this.#held.set(member, place)
   }
 
-  #append(member: PeerId, zxid: Zxid, time: number, change: KeyedChange, hash: number, digest: number): void {
+  #append(member: PeerId, zxid: Zxid, time: number, change: KeyedChange, hash: number, digest: number | null): void {
     const last = this.#entries.at(-1)
     if (last !== undefined && zxid <= last.zxid) this.#fail('agreement', `member ${member} applies ${formatZxid(zxid)} behind ${formatZxid(last.zxid)}`)
     if (last !== undefined && time < last.time) this.#fail('time', `the entry ${formatZxid(zxid)} is ${last.time - time} ms older than its predecessor`)
@@ -93,4 +94,11 @@ export class Ledger {
   #fail(invariant: Violation['invariant'], message: string): void {
     this.#report(new Violation(invariant, message))
   }
+}
+
+/** A state that went wrong on purpose says nothing; the first sound one sets the measure. */
+function differs(entry: LedgerEntry, digest: number | null): boolean {
+  if (digest === null) return false
+  entry.digest ??= digest
+  return entry.digest !== digest
 }

@@ -32,8 +32,9 @@ export interface KeyedValue {
 }
 
 export interface MachineObserver {
-  applied(zxid: Zxid, time: number, change: KeyedChange, digest: number): void
-  restored(zxid: Zxid, digest: number): void
+  /** `digest`: null of a state that went wrong. */
+  applied(zxid: Zxid, time: number, change: KeyedChange, digest: number | null): void
+  restored(zxid: Zxid, digest: number | null): void
   /** The id of a request that the machine makes by itself. */
   nextOwnRequest(): number
 }
@@ -48,6 +49,8 @@ const NONE: KeyedValue = { version: 0, text: '', amount: 0, items: null }
 const LINES_A_CHUNK = 8
 const OWN_EVERY_TICKS = 10
 const OWN_KEY = 'own'
+/** Stands in the state of a machine that went wrong, and of those that were made from it. No client asks for it. */
+const FLAW_KEY = 'x-flaw'
 /** What is asked under this key makes a change above the limit, and of more than the network takes in one piece. */
 export const TOO_LARGE_KEY = 'too-large'
 const TOO_LARGE_BYTES = 1_100_000
@@ -77,6 +80,17 @@ export class KeyedMachine implements StateMachine<KeyedRequest, KeyedResult> {
 
   read(key: string): KeyedValue {
     return this.#values.get(key) ?? NONE
+  }
+
+  /** What went wrong with it; null when nothing did. */
+  get flaw(): string | null {
+    return this.#values.get(FLAW_KEY)?.text ?? null
+  }
+
+  /** Goes wrong, once: the last item of every list is another one for whoever reads it, while changes are computed as ever. */
+  spoil(flaw: string): void {
+    for (const [key, value] of this.#values) if (value.items !== null) this.#put(key, { ...value, items: [...value.items.slice(0, value.amount - 1), flaw] })
+    this.#put(FLAW_KEY, { version: 1, text: flaw, amount: 0, items: null })
   }
 
   keys(): string[] {
@@ -162,7 +176,7 @@ export class KeyedMachine implements StateMachine<KeyedRequest, KeyedResult> {
       const change = decodeChange(decoder.decode(batch.change(i)))
       const zxid = batch.zxid(i)
       this.#change(change, zxid)
-      this.#observer.applied(zxid, batch.time(i), change, this.#digest >>> 0)
+      this.#observer.applied(zxid, batch.time(i), change, this.#sound())
       results.push({ zxid, amount: change.kind === 'add' || change.kind === 'append' ? change.amount : null })
     }
     return results
@@ -190,7 +204,7 @@ export class KeyedMachine implements StateMachine<KeyedRequest, KeyedResult> {
     this.#applied = Number(head) as Zxid
     this.#digest = digest
     this.#forget()
-    this.#observer.restored(zxid, digest >>> 0)
+    this.#observer.restored(zxid, this.#sound())
   }
 
   digest(): bigint {
@@ -212,9 +226,18 @@ export class KeyedMachine implements StateMachine<KeyedRequest, KeyedResult> {
       items.push(value)
     }
     const after: KeyedValue = { version: change.version, text: kind === 'set' || kind === 'swap' ? value : '', amount, items }
+    this.#put(key, after)
+    this.#applied = zxid
+  }
+
+  #put(key: string, after: KeyedValue): void {
+    const before = this.read(key)
     this.#digest ^= (before.version === 0 ? 0 : contribution(key, before)) ^ contribution(key, after)
     this.#values.set(key, after)
-    this.#applied = zxid
+  }
+
+  #sound(): number | null {
+    return this.flaw === null ? this.#digest >>> 0 : null
   }
 
   #forget(): void {

@@ -63,6 +63,7 @@ export class SimMember implements Member {
       random: this.#world.random.fork(life.origin),
       requestBytesMax: profile.paddingMax + 512,
       originWindow: profile.originWindow,
+      digestEvery: profile.digestEvery,
       queueBytesMax: profile.queueBytesMax,
       tickMs: profile.tickMs,
       counterMax: profile.counterMax,
@@ -77,8 +78,19 @@ export class SimMember implements Member {
       (replica) => {
         if (life.over) return
         life.replica = replica
+        this.#world.corruption.is(this.id, life.machine.flaw)
         trace.add(timeline.now, this.id, 21, life.origin, 0, () => 'has started')
         replica.on('fault', (error) => this.#failed(life, error, 'stopped'))
+        replica.on('quarantined', ({ zxid }) => {
+          this.#world.count('quarantined')
+          trace.add(timeline.now, this.id, 32, zxid, 0, () => `is QUARANTINED: another state at ${formatZxid(zxid)}`)
+          this.#guard(() => this.#world.corruption.quarantined(this.id, life.machine.flaw))
+        })
+        replica.on('rebuilt', (zxid) => {
+          this.#world.count('rebuilt')
+          trace.add(timeline.now, this.id, 33, zxid, 0, () => `is rebuilt at ${formatZxid(zxid)}`)
+          this.#guard(() => this.#world.corruption.rebuilt(this.id, life.machine.flaw))
+        })
         replica.on('trouble', (error) => {
           this.#world.count(`trouble ${error.code}`)
           trace.add(timeline.now, this.id, 29, 0, 0, () => `trouble ${error.code}: ${error.message}`)
@@ -86,6 +98,14 @@ export class SimMember implements Member {
       },
       (error: unknown) => this.#failed(life, error, 'refused to start'),
     )
+  }
+
+  #guard(check: () => void): void {
+    try {
+      check()
+    } catch (error) {
+      this.#world.report(error instanceof Violation ? error : new Violation('crash', String((error as Error).stack)))
+    }
   }
 
   /** The process is gone at once; the disk loses what it had not flushed, in part. */
@@ -170,14 +190,22 @@ export class SimMember implements Member {
           this.id,
           zxid % 0x1_0000_0000,
           change.id,
-          digest,
+          digest ?? 0,
           () => `applies ${formatZxid(zxid)}: ${change.kind} ${change.key} of request ${change.id}`,
         )
         ledger.applied(this.id, zxid, time, change, digest)
       },
       restored: (zxid, digest) => {
-        trace.add(timeline.now, this.id, 25, zxid, digest, () => `restores a snapshot at ${formatZxid(zxid)}`)
+        trace.add(
+          timeline.now,
+          this.id,
+          25,
+          zxid,
+          digest ?? 0,
+          () => `restores a snapshot at ${formatZxid(zxid)}${digest === null ? ' of a flawed state' : ''}`,
+        )
         ledger.restored(this.id, zxid, digest)
+        this.#world.corruption.is(this.id, life.machine.flaw)
       },
       nextOwnRequest: () => this.#world.nextOwnRequest(),
     })

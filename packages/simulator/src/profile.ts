@@ -36,6 +36,7 @@ export const FAULT_KINDS = [
   'flip-bits', // frames arrive with a bit changed
   'wipe', // a member comes back with an empty disk; once in a run at most
   'swap-disks', // two members come back with each other's disk, for a while or for good
+  'corrupt-state', // a machine's state goes wrong, and nothing tells of it
 ] as const
 
 export type FaultKind = (typeof FAULT_KINDS)[number]
@@ -83,6 +84,7 @@ export interface Profile {
   readonly snapshotEveryEntries: number
   readonly retainSnapshots: number
   readonly originWindow: number
+  readonly digestEvery: number
   readonly windowBytes: number
   readonly recentBytes: number
   readonly segmentBytes: number
@@ -147,6 +149,7 @@ export function drawProfile(name: ProfileName, random: SeededRandom): Profile {
     })),
     faults: drawFaults(random),
     troubleMsMax: small ? 25_000 : 40_000,
+    digestEvery: random.pick([4, 8, 8, 20]),
   }
 }
 

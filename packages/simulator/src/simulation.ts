@@ -4,6 +4,7 @@ import { decodeMessage } from '@antiphon/wire'
 import { Aftermath } from './aftermath.ts'
 import { Clients } from './clients.ts'
 import { watchCores } from './cores.ts'
+import { Corruption } from './corruption.ts'
 import { SimDisk } from './disk.ts'
 import { Durability } from './durability.ts'
 import { type FaultEvent, Faults } from './faults.ts'
@@ -99,6 +100,7 @@ class Simulation implements World {
   readonly ledger: Ledger
   readonly history: History = new History()
   readonly durability: Durability
+  readonly corruption: Corruption
   readonly members: readonly Member[]
   readonly #faults: Faults
   readonly #clients: Clients
@@ -132,6 +134,7 @@ class Simulation implements World {
     this.network = new SimNetwork(this.timeline, this.random.fork(3), this.trace, { ...this.profile.network }, describeFrame)
     this.ledger = new Ledger((violation) => this.report(violation))
     this.durability = new Durability(this.configuration, this.profile.counterMax)
+    this.corruption = new Corruption(this.configuration, (member) => this.durability.isCounted(member))
     this.#phaseEnds = this.profile.troubleMsMax
     this.members = this.configuration.members.map(
       ({ id }) => new SimMember(this, id, new SimDisk(this.timeline, this.random.fork(100 + id), { ...this.profile.disk })),
@@ -322,8 +325,14 @@ class Simulation implements World {
 
   #poll(): void {
     const { now } = this.timeline
+    if (this.corruption.isBeyondRepair) {
+      this.count('no quorum is sound')
+      this.#phase = 'over'
+      return
+    }
     if (this.#phase === 'trouble' && (this.#clients.idle || now >= this.#phaseEnds)) this.#heal()
     else if (this.#phase === 'healing') {
+      this.#expose()
       if (this.#clients.idle && this.#settled() === null) this.#prove()
       else if (now >= this.#phaseEnds)
         throw new Violation('liveness', `the ensemble has not settled ${HEAL_MS} ms after the last fault: ${this.#settled() ?? 'calls are not answered'}`)
@@ -340,6 +349,13 @@ class Simulation implements World {
     this.#loops.calm()
   }
 
+  /** A state that went wrong is found at the next ZXID at which states are compared: so there must be one. */
+  #expose(): void {
+    if (this.corruption.first === undefined) return
+    const up = this.members.filter((member) => member.isUp)
+    if (up.length > 0) this.#clients.loadThrough(this.random.pick(up), PROOF_MS)
+  }
+
   /** One established leader, everybody active under it and level with it; else what is missing. */
   #settled(): string | null {
     const leader = this.leader()
@@ -353,6 +369,8 @@ class Simulation implements World {
         return `member ${member.id} is ${view.role} under ${view.leader ?? 'nobody'} in epoch ${view.epoch}${view.active ? '' : ', not active'}; member ${leader.id} leads epoch ${epoch}`
       if (view.role === 'observing' && member.id <= this.profile.voters.length && this.durability.isCounted(member.id))
         throw new Violation('founding', `member ${member.id}, a voter, does not count although it has the store that it was founded with`)
+      if (view.quarantined !== null) return `member ${member.id} is quarantined`
+      if (member.life!.machine.flaw !== null) return `the state of member ${member.id} went wrong, and nobody has found it`
       if (view.applied !== core.state.history.last)
         return `member ${member.id} has applied ${formatZxid(view.applied)} of ${formatZxid(core.state.history.last)}`
     }

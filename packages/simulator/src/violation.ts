@@ -4,6 +4,7 @@ export type Invariant =
   | 'integrity' // something is applied that was not asked for, or twice
   | 'origin-order' // one origin's requests are applied in another order than it made them
   | 'time' // time in entries goes back
+  | 'quarantine' // a state that was found wanting is served, or replaced by itself
   | 'digest' // equal histories, unequal states
   | 'leadership' // two established leaders of one epoch
   | 'durability' // something committed or acknowledged is not in a quorum's durable histories

@@ -2,6 +2,7 @@ import type { Core } from '@antiphon/consensus-core'
 import type { Configuration, LogStore, PeerId, Zxid } from '@antiphon/ports'
 import type { Replica } from '@antiphon/replica'
 import type { VirtualClock } from './clock.ts'
+import type { Corruption } from './corruption.ts'
 import type { SimDisk } from './disk.ts'
 import type { Durability } from './durability.ts'
 import type { History } from './history.ts'
@@ -77,6 +78,7 @@ export interface World {
   readonly ledger: Ledger
   readonly history: History
   readonly durability: Durability
+  readonly corruption: Corruption
   readonly members: readonly Member[]
   /** The first one ends the run. */
   report(violation: Violation): void

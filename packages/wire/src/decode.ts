@@ -18,7 +18,7 @@ import { ByteReader, view } from './bytes.ts'
 import { CHUNK_HEAD_BYTES, ITEM_HEAD_BYTES, NOTES_MAX, PING_BYTES, POINT_BYTES, PONG_HEAD_BYTES, REQUESTS_HEAD_BYTES, REQUESTS_MAX, STATES } from './encode.ts'
 import { corruptFrame } from './faults.ts'
 import { FRAME_HEAD_BYTES, KINDS, openFrame, PROPOSE_HEAD_BYTES } from './frame.ts'
-import { ID_DIGITS, NONCE_DIGITS, readAttempt, readEndPoints, readFounding, readSnapshotMeta } from './records.ts'
+import { DIGEST_DIGITS, ID_DIGITS, NONCE_DIGITS, readAttempt, readEndPoints, readFounding, readSnapshotMeta } from './records.ts'
 
 /**
  * The message of one whole frame. Runs, chunks, payloads and notes are views of `bytes`: whoever calls owns that memory and writes into it no more.
@@ -83,7 +83,8 @@ function readSeldom(kind: number, reader: ByteReader): Message {
       const checksum = reader.u32()
       const committed = reader.zxid()
       const wall = reader.u64()
-      return { kind: 'ACK-E', epoch, current, last, checksum, committed, wall, endPoints: readEndPoints(reader, END_POINTS_MAX, corruptFrame) }
+      const quarantined = reader.bool()
+      return { kind: 'ACK-E', epoch, current, last, checksum, committed, wall, quarantined, endPoints: readEndPoints(reader, END_POINTS_MAX, corruptFrame) }
     }
     case KINDS.TRUNC:
       return { kind: 'TRUNC', epoch: reader.epoch(), to: reader.zxid(), checksum: reader.u32() }
@@ -107,6 +108,12 @@ function readSeldom(kind: number, reader: ByteReader): Message {
       return { kind: 'RESEND', origin: reader.zxid(), next: reader.u64() }
     case KINDS.RETIRED:
       return { kind: 'RETIRED', origin: reader.zxid() }
+    case KINDS.DIGEST:
+      return { kind: 'DIGEST', epoch: reader.epoch(), zxid: reader.zxid(), digest: reader.hex(DIGEST_DIGITS) }
+    case KINDS.VERDICT:
+      return { kind: 'VERDICT', epoch: reader.epoch(), zxid: reader.zxid(), digest: reader.hex(DIGEST_DIGITS) }
+    case KINDS.REBUILD:
+      return { kind: 'REBUILD', epoch: reader.epoch(), zxid: reader.zxid(), digest: reader.hex(DIGEST_DIGITS), after: reader.zxid() }
     default:
       throw corruptFrame(`no reader for frames of kind ${kind}`, { kind })
   }

@@ -16,7 +16,7 @@ import {
 } from '@antiphon/consensus-core'
 import { ByteWriter } from './bytes.ts'
 import { FRAME_HEAD_BYTES, KINDS, PROPOSE_HEAD_BYTES, sealWhole, writeHead } from './frame.ts'
-import { ID_DIGITS, NONCE_DIGITS, writeAttempt, writeEndPoints, writeFounding, writeSnapshotMeta } from './records.ts'
+import { DIGEST_DIGITS, ID_DIGITS, NONCE_DIGITS, writeAttempt, writeEndPoints, writeFounding, writeSnapshotMeta } from './records.ts'
 
 /** Most requests in one REQUESTS: a bound for what a frame can make its receiver allocate. */
 export const REQUESTS_MAX = 65_536
@@ -93,7 +93,7 @@ function writeSeldom(writer: ByteWriter, message: Seldom): void {
       writer.u32(message.epoch)
       return writeAttempt(writer, message.attempt)
     case 'ACK-E':
-      writer.u32(message.epoch).u32(message.current).u64(message.last).u32(message.checksum).u64(message.committed).u64(message.wall)
+      writer.u32(message.epoch).u32(message.current).u64(message.last).u32(message.checksum).u64(message.committed).u64(message.wall).bool(message.quarantined)
       return writeEndPoints(writer, message.endPoints)
     case 'TRUNC':
       writer.u32(message.epoch).u64(message.to).u32(message.checksum)
@@ -127,6 +127,13 @@ function writeSeldom(writer: ByteWriter, message: Seldom): void {
       return
     case 'RETIRED':
       writer.u64(message.origin)
+      return
+    case 'DIGEST':
+    case 'VERDICT':
+      writer.u32(message.epoch).u64(message.zxid).hex(message.digest, DIGEST_DIGITS)
+      return
+    case 'REBUILD':
+      writer.u32(message.epoch).u64(message.zxid).hex(message.digest, DIGEST_DIGITS).u64(message.after)
       return
   }
 }

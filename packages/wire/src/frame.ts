@@ -44,9 +44,12 @@ export const KINDS = {
   REQUESTS: 24,
   RESEND: 25,
   RETIRED: 26,
+  DIGEST: 27,
+  VERDICT: 28,
+  REBUILD: 29,
 } as const
 
-const KIND_MAX = 26
+const KIND_MAX = 29
 
 /** Epoch, committed, previous ZXID, previous checksum, length of the run. */
 export const PROPOSE_HEAD_BYTES: number = FRAME_HEAD_BYTES + 28

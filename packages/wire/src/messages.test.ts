@@ -55,9 +55,10 @@ const golden: readonly (readonly [Message, string])[] = [
       checksum: 0xdeadbeef,
       committed: zxidOf(6, 1),
       wall: 1_700_000_000_000,
+      quarantined: false,
       endPoints: [{ epoch: 6, last: zxidOf(6, 2), checksum: 0xdeadbeef }],
     },
-    'ea5e8fb8 01060000 00000040 00000007000000060000000600000002deadbeef00000006000000010000018bcfe56800000000010000000600000002deadbeef',
+    'dd58a0c0 01060000 00000041 00000007000000060000000600000002deadbeef00000006000000010000018bcfe5680000000000010000000600000002deadbeef',
   ],
   [{ kind: 'TRUNC', epoch: 7, to: zxidOf(6, 1), checksum: 0x01020304 }, '7265b436 01070000 0000001c 00000007000000060000000101020304'],
   [{ kind: 'DIFF', epoch: 7, after: zxidOf(6, 1), checksum: 0x01020304 }, '04656fbe 01080000 0000001c 00000007000000060000000101020304'],
@@ -108,6 +109,12 @@ const golden: readonly (readonly [Message, string])[] = [
   ],
   [{ kind: 'RESEND', origin: zxidOf(7, 1), next: 12 }, '59ab2fa5 01190000 0000001c 0000000700000001000000000000000c'],
   [{ kind: 'RETIRED', origin: zxidOf(7, 1) }, '55b5c766 011a0000 00000014 0000000700000001'],
+  [{ kind: 'DIGEST', epoch: 7, zxid: zxidOf(7, 8), digest: '0123456789abcdef' }, '92b329fc 011b0000 00000020 0000000700000007000000080123456789abcdef'],
+  [{ kind: 'VERDICT', epoch: 7, zxid: zxidOf(7, 8), digest: '0123456789abcdef' }, '40666f7a 011c0000 00000020 0000000700000007000000080123456789abcdef'],
+  [
+    { kind: 'REBUILD', epoch: 7, zxid: zxidOf(7, 8), digest: '0123456789abcdef', after: zxidOf(7, 9) },
+    '09ac6ced 011d0000 00000028 0000000700000007000000080123456789abcdef0000000700000009',
+  ],
 ]
 
 function codeOf(bytes: Uint8Array): string {
@@ -146,7 +153,7 @@ describe('golden frames', () => {
 
   test('there is one for each kind on the wire', () => {
     const kinds = golden.map(([message]) => whole(message)[5]!)
-    expect([...new Set(kinds)].sort((a, b) => a - b)).toEqual(Array.from({ length: 26 }, (_, index) => index + 1))
+    expect([...new Set(kinds)].sort((a, b) => a - b)).toEqual(Array.from({ length: 29 }, (_, index) => index + 1))
   })
 })
 
@@ -245,7 +252,7 @@ describe('what a stranger may send', () => {
     const newer = ack()
     newer[4] = 2
     expect(codeOf(resealed(newer))).toBe('VERSION_MISMATCH')
-    for (const kind of [0, 27, 255]) {
+    for (const kind of [0, 30, 255]) {
       const unknown = ack()
       unknown[5] = kind
       expect(codeOf(resealed(unknown))).toBe('VERSION_MISMATCH')
@@ -288,7 +295,7 @@ describe('what a stranger may send', () => {
     expect(codeOf(resealed(empties))).toBe('CORRUPT')
 
     const endPoints = Array.from({ length: END_POINTS_MAX }, (_, index) => ({ epoch: index + 1, last: zxidOf(index + 1, 1), checksum: 0 }))
-    const ackE: Message = { kind: 'ACK-E', epoch: 1, current: 1, last: ZERO, checksum: 0, committed: ZERO, wall: 0, endPoints }
+    const ackE: Message = { kind: 'ACK-E', epoch: 1, current: 1, last: ZERO, checksum: 0, committed: ZERO, wall: 0, quarantined: false, endPoints }
     expect(decodeMessage(whole(ackE))).toEqual(ackE)
     const more = whole({ ...ackE, endPoints: [...endPoints, { epoch: 5000, last: zxidOf(5000, 1), checksum: 0 }] })
     expect(codeOf(more)).toBe('CORRUPT')

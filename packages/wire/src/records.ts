@@ -6,6 +6,7 @@ import { corruptFrame, type Fault } from './faults.ts'
 export const ID_DIGITS = 32
 /** Digits of fingerprints and nonces. */
 export const NONCE_DIGITS = 16
+export const DIGEST_DIGITS = 16
 /** Members have ids from 1 to 255. */
 export const MEMBERS_MAX = 255
 /** One for each epoch that there can be. */

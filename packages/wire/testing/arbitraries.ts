@@ -83,7 +83,17 @@ const byKind: { readonly [K in MessageKind]: Arbitrary<Extract<Message, { kind: 
   }),
   CEPOCH: fc.record({ kind: fc.constant('CEPOCH'), accepted: epoch, acceptedFrom: fc.option(attempt) }),
   NEWEPOCH: fc.record({ kind: fc.constant('NEWEPOCH'), epoch, attempt }),
-  'ACK-E': fc.record({ kind: fc.constant('ACK-E'), epoch, current: epoch, last: zxids, checksum: u32, committed: zxids, wall: safe, endPoints }),
+  'ACK-E': fc.record({
+    kind: fc.constant('ACK-E'),
+    epoch,
+    current: epoch,
+    last: zxids,
+    checksum: u32,
+    committed: zxids,
+    wall: safe,
+    quarantined: fc.boolean(),
+    endPoints,
+  }),
   TRUNC: fc.record({ kind: fc.constant('TRUNC'), epoch, to: zxids, checksum: u32 }),
   DIFF: fc.record({ kind: fc.constant('DIFF'), epoch, after: zxids, checksum: u32 }),
   SNAP: fc.record({ kind: fc.constant('SNAP'), epoch, transfer: safe, meta: snapshotMetas }),
@@ -116,6 +126,9 @@ const byKind: { readonly [K in MessageKind]: Arbitrary<Extract<Message, { kind: 
   }),
   RESEND: fc.record({ kind: fc.constant('RESEND'), origin: zxids, next: safe }),
   RETIRED: fc.record({ kind: fc.constant('RETIRED'), origin: zxids }),
+  DIGEST: fc.record({ kind: fc.constant('DIGEST'), epoch, zxid: zxids, digest: hex(16) }),
+  VERDICT: fc.record({ kind: fc.constant('VERDICT'), epoch, zxid: zxids, digest: hex(16) }),
+  REBUILD: fc.record({ kind: fc.constant('REBUILD'), epoch, zxid: zxids, digest: hex(16), after: zxids }),
 }
 
 /** Messages of every kind, each as likely as the next. */

@@ -50,6 +50,13 @@ export const snapshots: StoreCases = (add) => {
     await assertSnapshot(bench.store, then, CHUNKS)
   })
 
+  add('a saved snapshot takes the place of one at the same ZXID', 'always', async (bench) => {
+    const { history, at } = await snapshotted(bench, 2)
+    assertEqual(await within(bench.store.saveSnapshot(at[1]!.meta(), later(OTHERS)), 'saveSnapshot()'), true, 'saveSnapshot()')
+    await assertSnapshot(bench.store, at[1]!, OTHERS)
+    await bench.holds(history)
+  })
+
   add('a snapshot is invisible until it is whole', 'always', async (bench) => {
     const { history, at } = await snapshotted(bench, 1)
     const { source, reached, release } = held(CHUNKS)

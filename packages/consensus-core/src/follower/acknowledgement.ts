@@ -3,7 +3,7 @@ import type { Step } from '../step.ts'
 
 /** What a member says of its history once the promise of `epoch` is durable. */
 export function ackEpochOf(step: Step, epoch: number): AckEpoch {
-  const { epochs, history, committed } = step.state
+  const { epochs, history, committed, quarantined } = step.state
   return {
     kind: 'ACK-E',
     epoch,
@@ -12,6 +12,7 @@ export function ackEpochOf(step: Step, epoch: number): AckEpoch {
     checksum: history.checksum,
     committed,
     wall: step.now.wall,
+    quarantined: quarantined !== null,
     endPoints: history.endPoints.slice(-END_POINTS_MAX),
   }
 }

@@ -22,6 +22,7 @@ export function follow(step: Step, leader: PeerId): void {
     commitHeard: ZERO,
     heardAt: now.monotonic,
     reads: [],
+    rebuilding: 0,
   }
   announceRole(step)
   // Rule 7: nothing is under way to the store, so that this is what a crash would leave.

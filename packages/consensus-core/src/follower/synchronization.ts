@@ -1,3 +1,4 @@
+import { acceptRebuild, tellDigests } from '../digests.ts'
 import { type History, historyAt, truncate } from '../history.ts'
 import type { CommitLeader, Diff, NewLeader, Snap, Trunc } from '../messages.ts'
 import { announceRole, leave } from '../roles.ts'
@@ -54,13 +55,17 @@ export function differs(step: Step, history: History, checksum: number): boolean
 }
 
 export function onSnap(step: Step, role: Following, message: Snap): void {
+  if (role.phase === 'active') {
+    acceptRebuild(step, role, message)
+    return
+  }
   if (role.phase !== 'synchronizing' || role.diffing || role.staging !== null) return
   if (message.meta.zxid < step.state.committed) {
     leave(step, `a snapshot at ${formatZxid(message.meta.zxid)} is below what is applied here`)
     return
   }
   role.staging = { transfer: message.transfer, generation: null, meta: message.meta, history: historyAt(message.meta) }
-  step.receives.push({ transfer: message.transfer, from: role.leader, connection: role.connection, meta: message.meta })
+  step.receives.push({ transfer: message.transfer, from: role.leader, connection: role.connection, meta: message.meta, rebuild: false })
 }
 
 /** The shell has stored the chunks, or could not. A generation that nobody waits for any more is void. */
@@ -103,6 +108,8 @@ export function onNewLeader(step: Step, role: Following, message: NewLeader): vo
   }
   role.staging = null
   state.history = staging.history
+  state.digests = []
+  state.soundFrom = staging.meta.zxid
   state.committed = maxZxid(state.committed, staging.meta.zxid)
   step.write({ install: staging.generation!, epochs, afterwards })
 }
@@ -114,4 +121,5 @@ export function onCommitLeader(step: Step, role: Following, message: CommitLeade
   step.state.failures = 0
   announceRole(step)
   noteCommit(step, role, message.committed)
+  tellDigests(step, role)
 }

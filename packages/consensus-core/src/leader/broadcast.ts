@@ -1,3 +1,4 @@
+import { openPolls, serveRebuilds } from '../digests.ts'
 import type { Primary } from '../effects.ts'
 import { append, bytesAbove, recentRuns, trimRecent } from '../history.ts'
 import type { Ack } from '../messages.ts'
@@ -29,13 +30,14 @@ export function establish(step: Step, role: Leading): void {
   }
   announceRole(step)
   inviteWaiting(step, role)
+  openPolls(step, role)
 }
 
 /** Phase 3. What the shell may prepare against, or null when it must not. */
 export function primaryOf(step: Step): Primary | null {
   const { state, config } = step
   const { role, history } = state
-  if (role.name !== 'leading' || role.stage !== 'established' || state.applied < role.initialLast || state.faulted) return null
+  if (role.name !== 'leading' || role.stage !== 'established' || state.applied < role.initialLast || state.faulted || state.quarantined !== null) return null
   const counter = epochOf(history.last) === role.epoch ? counterOf(history.last) : 0
   return {
     epoch: role.epoch,
@@ -159,6 +161,8 @@ export function leaderTick(step: Step, role: Leading): void {
     return
   }
   changeEpochIfDue(step, role)
+  serveRebuilds(step, role)
+  if (state.role !== role) return
   if (role.stage === 'established') beat(step, role)
   else if (!state.faulted) ping(step, role)
 }

@@ -30,6 +30,7 @@ export function lead(step: Step): void {
     progressAt: now.monotonic,
     reads: noReads(),
     clocks: new Map(),
+    polls: [],
   }
   state.role = role
   announceRole(step)
@@ -79,7 +80,7 @@ function proposeEpoch(step: Step, role: Leading): void {
 }
 
 export function onAckEpoch(step: Step, from: PeerId, message: AckEpoch): void {
-  const { role, epochs, history } = step.state
+  const { role } = step.state
   if (role.name !== 'leading' || message.epoch !== role.epoch) return
   if (from === step.self) {
     role.acknowledgedEpoch = true
@@ -95,9 +96,10 @@ export function onAckEpoch(step: Step, from: PeerId, message: AckEpoch): void {
     hearClock(step, role, from, message.wall)
     if (learner.counted) {
       role.progressAt = step.now.monotonic
-      // A voter without weight is in no quorum: what it knows more was never committed.
+      // A voter without weight is in no quorum: what it knows more was never committed. One that is quarantined cannot lead, and whatever it knows more than a quorum
+      // of others was not committed either (`beginEpoch`).
       const weighs = memberOf(step.configuration, from)!.weight > 0
-      if (weighs && (message.current > epochs.current || (message.current === epochs.current && message.last > history.last))) {
+      if (weighs && !message.quarantined && knowsMore(step, message)) {
         leave(step, `member ${from} knows more than we do`)
         return
       }
@@ -107,10 +109,17 @@ export function onAckEpoch(step: Step, from: PeerId, message: AckEpoch): void {
   beginEpoch(step, role)
 }
 
+/** Is its history better than ours? */
+function knowsMore(step: Step, ack: AckEpoch): boolean {
+  const { epochs, history } = step.state
+  return ack.current > epochs.current || (ack.current === epochs.current && ack.last > history.last)
+}
+
 /** With a quorum of ACK-E, none better: the epoch's history is ours. Our own current epoch becomes durable, and with it our own ACK-LD. */
 function beginEpoch(step: Step, role: Leading): void {
   if (role.stage !== 'acknowledging') return
-  const acknowledged = (id: PeerId): boolean => step.counted(id) && (id === step.self ? role.acknowledgedEpoch : role.learners.get(id)?.ackEpoch != null)
+  const counts = (ack: AckEpoch | null | undefined): boolean => ack != null && !(ack.quarantined && knowsMore(step, ack))
+  const acknowledged = (id: PeerId): boolean => step.counted(id) && (id === step.self ? role.acknowledgedEpoch : counts(role.learners.get(id)?.ackEpoch))
   if (!step.isQuorum(acknowledged)) return
   const { state } = step
   role.stage = 'synchronizing'

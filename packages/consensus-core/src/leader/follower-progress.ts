@@ -20,6 +20,8 @@ export function newLearner(step: Step, peer: PeerId): Learner {
     acked: ZERO,
     round: 0,
     heardAt: step.now.monotonic,
+    rebuild: null,
+    rebuilding: 0,
   }
 }
 
@@ -36,6 +38,7 @@ export function horizon(step: Step, learner: Learner): Zxid {
 /** The same relation, for the epoch that comes next (rule 12): what was on its way to the learner is void. */
 export function renewLearner(step: Step, role: Leading, peer: PeerId, learner: Learner): void {
   if (learner.transfer !== 0) step.cancels.push(learner.transfer)
+  if (learner.rebuilding !== 0) step.cancels.push(learner.rebuilding)
   role.learners.set(peer, { ...newLearner(step, peer), epoch: learner.epoch, heardAt: learner.heardAt })
 }
 
@@ -50,6 +53,7 @@ export function dropLearner(step: Step, role: Leading, peer: PeerId, reason: str
   const learner = role.learners.get(peer)
   if (learner === undefined) return
   if (learner.transfer !== 0) step.cancels.push(learner.transfer)
+  if (learner.rebuilding !== 0) step.cancels.push(learner.rebuilding)
   role.learners.delete(peer)
   if (step.peer(peer).connection === learner.connection) step.close(peer, reason)
 }

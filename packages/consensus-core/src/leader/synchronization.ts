@@ -71,6 +71,10 @@ export function onTransferred(step: Step, transfer: number, upTo: Zxid, ok: bool
   if (role.name !== 'leading') return
   for (const [id, learner] of role.learners) {
     if (learner.transfer === transfer && learner.streaming) return onStreamed(step, role, id, learner, upTo, ok)
+    if (learner.rebuilding === transfer && !ok) {
+      dropLearner(step, role, id, 'its rebuild failed')
+      return
+    }
     if (learner.transfer !== transfer || learner.stage !== 'transferring') continue
     if (!ok) dropLearner(step, role, id, 'its transfer failed')
     else continueFrom(step, role, id, learner, upTo)
@@ -83,7 +87,13 @@ export function onReceived(step: Step, from: PeerId, message: Received): void {
   const { role } = step.state
   if (role.name !== 'leading' || message.epoch !== role.epoch) return
   const learner = learnerOf(step, role, from)
-  if (learner === null || learner.stage !== 'transferring' || learner.transfer !== message.transfer) return
+  if (learner === null) return
+  if (learner.rebuilding !== 0 && learner.rebuilding === message.transfer) {
+    learner.rebuild = null
+    learner.rebuilding = 0
+    return
+  }
+  if (learner.stage !== 'transferring' || learner.transfer !== message.transfer) return
   if (message.ok) continueFrom(step, role, from, learner, message.upTo)
   else dropLearner(step, role, from, 'it could not store the snapshot')
 }

@@ -33,5 +33,6 @@ export function calmProfile(voters: number, observers: number): Profile {
     skews: Array.from({ length: voters + observers }, () => STILL),
     faults: [],
     troubleMsMax: 25_000,
+    digestEvery: 8,
   }
 }

@@ -6,6 +6,7 @@ export const PROMISES: Readonly<Record<Invariant, string>> = {
   integrity: 'what is applied was asked for, and is applied once',
   'origin-order': 'the requests of one origin are applied in the order in which it made them',
   time: 'time in entries never goes back',
+  quarantine: 'a state that went wrong is found, served no more, and replaced by a sound one; a sound one is left alone',
   digest: 'equal histories make equal states',
   leadership: 'an epoch has one established leader',
   durability: "what was committed or acknowledged is and stays in a quorum's durable histories",
