@@ -14,7 +14,7 @@ interface Stage {
 }
 
 /** Fewer would be a weaker proof than the one that is promised. */
-const SEEDS = 500
+const SEEDS = 1000
 
 async function build(): Promise<Stage> {
   const { ok, seconds } = await check('build (tsc -b under turbo)', turbo('build'))

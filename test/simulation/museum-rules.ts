@@ -3,6 +3,21 @@ import type { Mutant } from './mutants.ts'
 const CORE = 'packages/consensus-core/src'
 const SHELL = 'packages/replica/src'
 
+const RECOVERY = 'packages/storage-file/src/engine/recovery.ts'
+
+/** Where a log ends. A bug of our own: seed 34 found it. */
+const RULE_2: readonly Mutant[] = [
+  {
+    bug: '2a',
+    rule: 2,
+    name: 'what is taken for torn, and what is copied, is read once: a reading that went wrong cuts off what was durable',
+    patches: [
+      { file: RECOVERY, text: '      this.#assertSame(segment, scan, new FileReader(this.#disk, file.file!))\n', replacement: '' },
+      { file: RECOVERY, text: '      this.#assertSame(segment, { end: segment.end, lastBatch: this.#log.lastBatch }, copied)\n', replacement: '' },
+    ],
+  },
+]
+
 /** Change of epoch in place. */
 const RULE_12: readonly Mutant[] = [
   {
@@ -223,4 +238,4 @@ const RULE_28: readonly Mutant[] = [
 ]
 
 /** What proves the whole form of rules that no row of the museum speaks of: each takes one of their promises away. */
-export const RULE_MUTANTS: readonly Mutant[] = [...RULE_12, ...RULE_14, ...RULE_17, ...RULE_22, ...RULE_23, ...RULE_24, ...RULE_28]
+export const RULE_MUTANTS: readonly Mutant[] = [...RULE_2, ...RULE_12, ...RULE_14, ...RULE_17, ...RULE_22, ...RULE_23, ...RULE_24, ...RULE_28]

@@ -5,7 +5,7 @@ import { MutantTree, replaced } from './mutants.ts'
 /** Within so many seeds from the first one a bug must be found; a detector that needs more is broken. */
 const SEEDS = 1000
 /** The rest is `npm run museum`'s: these are found within seconds. */
-const HERE: readonly (number | string)[] = [1, 2, 4, 5, 7, 11, 14, 17, 39, 41]
+const HERE: readonly (number | string)[] = [2, 4, 5, 7, 11, 14, 17, 39, 41, 52]
 const PATIENCE_MS = 300_000
 
 let tree: MutantTree
@@ -16,8 +16,14 @@ beforeAll(async () => {
 
 afterAll(() => tree.dispose())
 
+const CHOSEN = MUSEUM.filter(({ bug }) => HERE.includes(bug))
+
+test('ten rows of the museum are run here', () => {
+  expect(CHOSEN).toHaveLength(10)
+})
+
 describe('a bug that shipped elsewhere is found when it is put back', () => {
-  for (const mutant of MUSEUM.filter(({ bug }) => HERE.includes(bug))) {
+  for (const mutant of CHOSEN) {
     test(
       `${mutant.bug}: ${mutant.name}, rule ${mutant.rule}`,
       async () => {
