@@ -12,6 +12,9 @@ export interface ClockSkew {
   readonly timerSlackMs: Millis
 }
 
+/** How far a `clock-drift` takes a clock's rate from its own. */
+export const DRIFT_PER_MILLE_MAX: number = 50
+
 /** Virtual time 0 as Unix time: 2024-01-01. */
 export const WALL_AT_START: Millis = 1_704_067_200_000
 

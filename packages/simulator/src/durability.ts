@@ -121,6 +121,11 @@ export class Durability {
     this.#counterMax = counterMax
   }
 
+  /** The highest commit point that any member has reached. */
+  get committedAnywhere(): Zxid {
+    return this.#committed
+  }
+
   record(member: PeerId): StoreRecord {
     let record = this.#records.get(member)
     if (record === undefined) {

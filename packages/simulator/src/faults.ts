@@ -1,5 +1,6 @@
 import type { Effects } from '@antiphon/consensus-core'
-import type { PeerId } from '@antiphon/ports'
+import { type PeerId, peerId } from '@antiphon/ports'
+import { DRIFT_PER_MILLE_MAX } from './clock.ts'
 import type { Passage } from './network.ts'
 import { bothWays, type Direction, oneWay, ring, twoGroups } from './partitions.ts'
 import type { FaultKind, FaultPlan } from './profile.ts'
@@ -185,7 +186,7 @@ class Fault {
       case 'slow-link':
         return this.#throttle(oneWay(members, random, this.#victim().id), until)
       case 'clock-jump':
-        this.#victim().life?.clock.jump(random.pick([-30_000, -500, 700, 60_000]))
+        this.#jumpClock(random.pick([-30_000, -500, 700, 60_000]))
         return true
       case 'clock-drift':
         return this.#drift(this.#victim(), lastsMs)
@@ -214,6 +215,15 @@ class Fault {
       case 'swap-disks':
         return this.#swapDisks(this.#victim(), lastsMs)
     }
+  }
+
+  #jumpClock(byMs: number): void {
+    const { profile, members, entryTimes } = this.#world
+    const jumpers = profile.jumpers.filter((id) => id <= members.length)
+    if (this.met === null && jumpers.length > 0) this.met = peerId(this.#random.pick(jumpers))
+    const { id, life } = this.#victim()
+    life?.clock.jump(byMs)
+    entryTimes.jumped(id, byMs)
   }
 
   /** The leader more often than its share. Chosen by random numbers of its own, so that nothing else changes when it is told. */
@@ -365,7 +375,7 @@ class Fault {
   #drift(member: Member, lastsMs: number): boolean {
     const { life } = member
     if (life === null) return false
-    life.clock.drift(1 + this.#random.between(-DRIFT_MAX, DRIFT_MAX) / 1000)
+    life.clock.drift(1 + this.#random.between(-DRIFT_PER_MILLE_MAX, DRIFT_PER_MILLE_MAX) / 1000)
     this.#world.timeline.after(lastsMs, 0, () => life.clock.drift(1))
     return true
   }
@@ -429,5 +439,3 @@ const MOMENTS: readonly (readonly [matters: (effects: Effects) => boolean, times
   [({ writes }) => writes.some(({ epochs }) => epochs !== null), 2],
   [({ writes }) => writes.some(({ truncateTo, install }) => truncateTo !== null || install !== null), 1],
 ]
-/** Thousandths. */
-const DRIFT_MAX = 50

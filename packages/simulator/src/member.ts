@@ -74,6 +74,7 @@ export class SimMember implements Member {
       retainSnapshots: profile.retainSnapshots,
       windowBytes: profile.windowBytes,
       recentBytes: profile.recentBytes,
+      ...(profile.readLease.ms === 0 ? {} : { readLease: profile.readLease }),
     }).then(
       (replica) => {
         if (life.over) return
@@ -194,6 +195,8 @@ export class SimMember implements Member {
           () => `applies ${formatZxid(zxid)}: ${change.kind} ${change.key} of request ${change.id}`,
         )
         ledger.applied(this.id, zxid, time, change, digest)
+        const runaway = this.#world.entryTimes.applied(zxid, time, timeline.now)
+        if (runaway !== null) report(runaway)
       },
       restored: (zxid, digest) => {
         trace.add(

@@ -1,4 +1,4 @@
-import type { ClockSkew } from './clock.ts'
+import { type ClockSkew, DRIFT_PER_MILLE_MAX } from './clock.ts'
 import { calm, type NetworkConditions } from './network.ts'
 import type { SeededRandom } from './random.ts'
 
@@ -91,12 +91,18 @@ export interface Profile {
   readonly network: NetworkConditions
   readonly disk: DiskConditions
   readonly skews: readonly ClockSkew[]
+  /** `ms` 0: without leases. The drift covers the skews. */
+  readonly readLease: { readonly ms: number; readonly driftPerMille: number }
+  /** The members whose clocks are set by `clock-jump`; none: anybody's. */
+  readonly jumpers: readonly number[]
   readonly faults: readonly FaultPlan[]
   /** The faults end then, whatever is left to ask. */
   readonly troubleMsMax: number
 }
 
 export type ProfileName = 'small' | 'swarm'
+
+const SKEW_PER_MILLE_MAX = 20
 
 /** `small`: three voters, 200 requests, at most 60 virtual seconds. `swarm`: the seed draws the ensemble too. Each seed draws its own selection of faults: one that has few kinds shows other bugs than one that has all. */
 export function drawProfile(name: ProfileName, random: SeededRandom): Profile {
@@ -118,7 +124,7 @@ export function drawProfile(name: ProfileName, random: SeededRandom): Profile {
   const skewed = random.chance(0.5)
   const paddingMax = random.pick([0, 0, 100, 2000])
   const burst = random.pick(small ? [1, 1, 4, 12] : [1, 1, 4, 12, 60])
-  return {
+  const drawn: Omit<Profile, 'readLease' | 'jumpers'> = {
     voters,
     observers,
     clients: random.between(1, 6),
@@ -143,7 +149,7 @@ export function drawProfile(name: ProfileName, random: SeededRandom): Profile {
     network,
     disk,
     skews: Array.from({ length: voters.length + observers }, () => ({
-      rate: skewed ? 1 + random.between(-20, 20) / 1000 : 1,
+      rate: skewed ? 1 + random.between(-SKEW_PER_MILLE_MAX, SKEW_PER_MILLE_MAX) / 1000 : 1,
       wallOffsetMs: skewed ? random.between(-5000, 5000) : 0,
       timerSlackMs,
     })),
@@ -151,6 +157,16 @@ export function drawProfile(name: ProfileName, random: SeededRandom): Profile {
     troubleMsMax: small ? 25_000 : 40_000,
     digestEvery: random.pick([4, 8, 8, 20]),
   }
+  return { ...drawn, readLease: drawLease(drawn, random), jumpers: random.chance(0.5) ? [random.between(1, voters.length)] : [] }
+}
+
+/** Its drift covers what the clocks do, and often not more. */
+function drawLease({ skews, faults }: Pick<Profile, 'skews' | 'faults'>, random: SeededRandom): Profile['readLease'] {
+  const skewed = skews.some(({ rate }) => rate !== 1) ? 1 + SKEW_PER_MILLE_MAX / 1000 : 1
+  const drifting = faults.some(({ kind }) => kind === 'clock-drift') ? 1 + DRIFT_PER_MILLE_MAX / 1000 : 1
+  const ms = random.pick([200, 500, 1500])
+  const driftPerMille = Math.ceil((skewed * drifting - 1) * 1000) + random.pick([0, 30])
+  return random.chance(0.4) ? { ms, driftPerMille } : { ms: 0, driftPerMille: 0 }
 }
 
 function drawVoters(count: number, quorums: 'majority' | 'weights' | 'groups', random: SeededRandom): Profile['voters'] {

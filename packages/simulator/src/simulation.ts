@@ -7,6 +7,7 @@ import { watchCores } from './cores.ts'
 import { Corruption } from './corruption.ts'
 import { SimDisk } from './disk.ts'
 import { Durability } from './durability.ts'
+import { AHEAD_MS_MAX, EntryTimes } from './entry-times.ts'
 import { type FaultEvent, Faults } from './faults.ts'
 import { History } from './history.ts'
 import { Ledger } from './ledger.ts'
@@ -15,6 +16,7 @@ import { SimMember } from './member.ts'
 import { SimNetwork } from './network.ts'
 import { drawProfile, type Profile, type ProfileName } from './profile.ts'
 import { SeededRandom } from './random.ts'
+import { ReadWatch } from './read-watch.ts'
 import { drive, Timeline } from './timeline.ts'
 import { hashText, Ring, Trace } from './trace.ts'
 import { Violation } from './violation.ts'
@@ -101,9 +103,11 @@ class Simulation implements World {
   readonly history: History = new History()
   readonly durability: Durability
   readonly corruption: Corruption
+  readonly entryTimes: EntryTimes
   readonly members: readonly Member[]
   readonly #faults: Faults
   readonly #clients: Clients
+  readonly #reads: ReadWatch = new ReadWatch(this)
   readonly #paths = new Map<string, number>()
   readonly #leaders = new Map<number, PeerId>()
   readonly #loops: EventLoops = new EventLoops(this.timeline)
@@ -135,6 +139,7 @@ class Simulation implements World {
     this.ledger = new Ledger((violation) => this.report(violation))
     this.durability = new Durability(this.configuration, this.profile.counterMax)
     this.corruption = new Corruption(this.configuration, (member) => this.durability.isCounted(member))
+    this.entryTimes = new EntryTimes(this.configuration, this.profile)
     this.#phaseEnds = this.profile.troubleMsMax
     this.members = this.configuration.members.map(
       ({ id }) => new SimMember(this, id, new SimDisk(this.timeline, this.random.fork(100 + id), { ...this.profile.disk })),
@@ -260,15 +265,20 @@ class Simulation implements World {
     this.trace.add(this.timeline.now, id, KIND_HASHES[input.kind], writes.length * 1000 + effects.sends.length, commitTo ?? 0, () => tellStep(input, effects))
     if (breach !== null) this.report(breach)
     if (effects.fault !== null) this.report(new Violation('fault', `the core of member ${id} stops: ${effects.fault.code} ${effects.fault.message}`))
-    this.#countPaths(input, effects)
+    this.#countPaths(life, input, effects)
     this.#faults.stepped(life, effects)
     this.#countLeading(core, effects)
     this.#checkFounding(id, core)
-    if (role?.role === 'leading' && role.active) this.#established(id, role.epoch)
+    if (role?.role === 'leading' && role.active) this.#established(life, role.epoch)
+    const misread = this.#reads.stepped(life, core, input, effects)
+    if (misread !== null) this.report(misread)
     if (commitTo !== null) this.#guard(() => this.durability.committed(commitTo, `member ${id} commits`))
   }
 
-  #established(id: PeerId, epoch: number): void {
+  #established(life: Life, epoch: number): void {
+    const { id } = life.member
+    const overlap = this.#reads.established(life)
+    if (overlap !== null) this.report(overlap)
     const known = this.#leaders.get(epoch)
     if (known === undefined) this.#elections++
     else this.report(new Violation('leadership', `members ${known} and ${id} both lead epoch ${epoch}`))
@@ -283,8 +293,9 @@ class Simulation implements World {
     this.#ensembleId = founding.ensembleId
   }
 
-  #countPaths(input: Input, effects: Effects): void {
+  #countPaths(life: Life, input: Input, effects: Effects): void {
     if (input.kind === 'message') this.count(input.message.kind)
+    if (input.kind === 'propose' && input.run.time < life.clock.wall() - AHEAD_MS_MAX) this.count('stamped the median')
     for (const { mode } of effects.transfers) this.count(`transfer ${mode}`)
     for (const write of effects.writes) {
       if (write.truncateTo !== null) this.count('truncate')

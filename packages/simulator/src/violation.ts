@@ -3,8 +3,10 @@ export type Invariant =
   | 'agreement' // two members apply different things at one ZXID, or in another order
   | 'integrity' // something is applied that was not asked for, or twice
   | 'origin-order' // one origin's requests are applied in another order than it made them
-  | 'time' // time in entries goes back
   | 'quarantine' // a state that was found wanting is served, or replaced by itself
+  | 'time' // time in entries goes back, or away from the clocks
+  | 'reads' // a read point below what was committed when the read was asked
+  | 'lease' // a leader is established while another reads by lease
   | 'digest' // equal histories, unequal states
   | 'leadership' // two established leaders of one epoch
   | 'durability' // something committed or acknowledged is not in a quorum's durable histories

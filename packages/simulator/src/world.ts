@@ -5,6 +5,7 @@ import type { VirtualClock } from './clock.ts'
 import type { Corruption } from './corruption.ts'
 import type { SimDisk } from './disk.ts'
 import type { Durability } from './durability.ts'
+import type { EntryTimes } from './entry-times.ts'
 import type { History } from './history.ts'
 import type { Ledger } from './ledger.ts'
 import type { KeyedMachine } from './machine.ts'
@@ -79,6 +80,7 @@ export interface World {
   readonly history: History
   readonly durability: Durability
   readonly corruption: Corruption
+  readonly entryTimes: EntryTimes
   readonly members: readonly Member[]
   /** The first one ends the run. */
   report(violation: Violation): void

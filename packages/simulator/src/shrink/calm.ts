@@ -31,6 +31,8 @@ export function calmProfile(voters: number, observers: number): Profile {
     network: calm(),
     disk: { flushLow: 0.1, flushHigh: 0.5, slowChance: 0, slowMs: 0 },
     skews: Array.from({ length: voters + observers }, () => STILL),
+    readLease: { ms: 0, driftPerMille: 0 },
+    jumpers: [],
     faults: [],
     troubleMsMax: 25_000,
     digestEvery: 8,

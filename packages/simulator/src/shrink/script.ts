@@ -23,7 +23,7 @@ const MEMBERS_MAX = 16
 const FAULT = /^([\d.]+) ([a-z-]+)(?: of member (\d+))?, ([\d.]+) ms, draw (\d+)$/
 /** Told by other means than a line of their own. */
 const APART: ReadonlySet<string> = new Set(['observers', 'faults'])
-const SHAPES: Readonly<Record<string, unknown>> = { voters: [{ weight: 1, group: 0 }], skews: [{ rate: 1, wallOffsetMs: 0, timerSlackMs: 0 }] }
+const SHAPES: Readonly<Record<string, unknown>> = { voters: [{ weight: 1, group: 0 }], skews: [{ rate: 1, wallOffsetMs: 0, timerSlackMs: 0 }], jumpers: [1] }
 
 export function formatScript(script: Script): string {
   const { seed, invariant, found, bugs, story, profile, faults } = script
