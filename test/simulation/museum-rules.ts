@@ -160,10 +160,78 @@ const RULE_17: readonly Mutant[] = [
 const RULE_22: readonly Mutant[] = []
 
 /** Rounds of reads in a pipeline, reads by lease. */
-const RULE_23: readonly Mutant[] = []
+const RULE_23: readonly Mutant[] = [
+  {
+    bug: '23a',
+    rule: 23,
+    name: 'an acknowledgement of entries confirms a round of reads',
+    patches: [
+      {
+        file: `${CORE}/leader/broadcast.ts`,
+        text: '    learner.acked = maxZxid(learner.acked, message.upTo)\n',
+        replacement: '    learner.acked = maxZxid(learner.acked, message.upTo)\n    learner.round = role.reads.round\n',
+      },
+    ],
+  },
+  {
+    bug: '23b',
+    rule: 23,
+    name: 'a lease counts from when the echo arrived',
+    patches: [
+      {
+        file: `${CORE}/reads.ts`,
+        text: '  reads.confirmedAt = reads.underway[ended - 1]!.sentAt\n',
+        replacement: '  reads.confirmedAt = step.now.monotonic\n',
+      },
+    ],
+  },
+  {
+    bug: '23c',
+    rule: 23,
+    name: 'a voter promises an epoch to another leader during a lease',
+    patches: [
+      {
+        file: `${CORE}/lease.ts`,
+        text: '  return lease.to !== candidate && step.now.monotonic < lease.until\n',
+        replacement: '  return lease.to === 256 && step.now.monotonic < lease.until\n',
+      },
+    ],
+  },
+  {
+    bug: '23d',
+    rule: 23,
+    name: 'a voter that starts again has forgotten what its echo promised',
+    patches: [
+      {
+        file: `${CORE}/lease-promise.ts`,
+        text: 'epochs.accepted === 0 || to === config.self ? now : now + holdMs(config)',
+        replacement: 'epochs.accepted >= 0 ? now : now + holdMs(config)',
+      },
+    ],
+  },
+  {
+    bug: '23e',
+    rule: 23,
+    name: 'a voter is free as soon as anybody looks for a leader',
+    patches: [{ file: `${CORE}/lease.ts`, text: '  if (lease.to === leader && step.counted(leader)) ', replacement: '  if (step.counted(leader)) ' }],
+  },
+]
 
 /** The median of the clocks. */
-const RULE_24: readonly Mutant[] = []
+const RULE_24: readonly Mutant[] = [
+  {
+    bug: '24a',
+    rule: 24,
+    name: 'a leader stamps its own clock, however far it is ahead',
+    patches: [{ file: `${CORE}/leader/clocks.ts`, text: '  return ahead > step.config.clockAheadMsMax ?', replacement: '  return ahead > Number.MAX_VALUE ?' }],
+  },
+  {
+    bug: '24b',
+    rule: 24,
+    name: 'the latest of the clocks counts, not the one in the middle',
+    patches: [{ file: `${CORE}/leader/clocks.ts`, text: 'walls[(walls.length - 1) >> 1]!', replacement: 'walls[walls.length - 1]!' }],
+  },
+]
 
 /** Digests are compared, and who differs is rebuilt. */
 const RULE_28: readonly Mutant[] = [

@@ -101,6 +101,16 @@ test('who was not heard of late is left out, and its clock goes on until then', 
   expect(stamp(driven)).toBe(3_600_000)
 })
 
+test('a broken connection, or a pause of our own, makes no clock unknown', () => {
+  const driven = leading(3)
+  driven.wallOffset = 3_600_000
+  driven.disconnect(1)
+  driven.disconnect(2)
+  expect(stamp(driven)).toBe(0)
+  driven.pass(60_000)
+  expect(stamp(driven)).toBe(0)
+})
+
 test('a leader knows how far its clock is off; alone it has nothing to compare with', () => {
   const driven = leading(3)
   expect(driven.core.clockAheadMs(driven.now)).toBe(0)

@@ -4,6 +4,7 @@ import type { Millis, PeerId } from '../types.ts'
 
 // Rule 24: one clock that is ahead must not carry the time of the entries away, for it never goes back.
 
+/** Counted when it is heard: a connection that breaks afterwards makes the clock behind it unknown to nobody. */
 export function hearClock(step: Step, role: Leading, from: PeerId, wall: Millis): void {
   if (step.counted(from)) role.clocks.set(from, { offset: wall - step.now.monotonic, heardAt: step.now.monotonic })
 }
@@ -31,7 +32,7 @@ export function aheadOfMedian(step: Step, role: Leading): Millis {
   for (const { heardAt } of role.clocks.values()) newest = Math.max(newest, heardAt)
   const since = newest - step.ticks(config.initLimitTicks)
   const walls = [now.wall]
-  for (const [id, { offset, heardAt }] of role.clocks) if (heardAt >= since && step.counted(id)) walls.push(Math.floor(offset + now.monotonic))
+  for (const { offset, heardAt } of role.clocks.values()) if (heardAt >= since) walls.push(Math.floor(offset + now.monotonic))
   walls.sort((a, b) => a - b)
   return now.wall - walls[(walls.length - 1) >> 1]!
 }
