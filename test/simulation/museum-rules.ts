@@ -236,7 +236,7 @@ const RULE_24: readonly Mutant[] = [
 /** Digests are compared, and who differs is rebuilt. */
 const RULE_28: readonly Mutant[] = [
   {
-    bug: '28-never-compared',
+    bug: '28a',
     rule: 28,
     name: 'digests are told and never compared',
     patches: [
@@ -248,7 +248,7 @@ const RULE_28: readonly Mutant[] = [
     ],
   },
   {
-    bug: '28-leads',
+    bug: '28b',
     rule: 28,
     name: 'a quarantined replica stands for election',
     patches: [
@@ -260,7 +260,7 @@ const RULE_28: readonly Mutant[] = [
     ],
   },
   {
-    bug: '28-counted',
+    bug: '28c',
     rule: 28,
     name: 'a quarantined replica is counted in discovery although it knows more than the leader',
     patches: [
@@ -272,13 +272,13 @@ const RULE_28: readonly Mutant[] = [
     ],
   },
   {
-    bug: '28-served',
+    bug: '28d',
     rule: 28,
     name: 'a void state goes on being read',
     patches: [{ file: `${SHELL}/applier.ts`, text: '    return this.#blocked > 0 || this.#void\n', replacement: '    return this.#blocked > 0\n' }],
   },
   {
-    bug: '28-own-snapshot',
+    bug: '28e',
     rule: 28,
     name: 'a quarantined replica is rebuilt from its own newest snapshot',
     patches: [
@@ -290,7 +290,7 @@ const RULE_28: readonly Mutant[] = [
     ],
   },
   {
-    bug: '28-log',
+    bug: '28f',
     rule: 14,
     name: 'a rebuild truncates the log behind its snapshot',
     patches: [
