@@ -145,6 +145,20 @@ export const CORE_MUTANTS: readonly CoreMutant[] = [
     patient: true,
     breach: /^1\.1 is committed, and durable at 1 of 3$/,
   },
+  {
+    bug: 35,
+    rule: 12,
+    name: "in place the leader's current epoch is written behind the ACK-Es of the epoch before",
+    patches: [
+      {
+        file: 'leader/follower-progress.ts',
+        text: 'epoch: learner.epoch, heardAt: learner.heardAt })',
+        replacement: 'epoch: learner.epoch, heardAt: learner.heardAt, ackEpoch: learner.ackEpoch })',
+      },
+    ],
+    bounds: { ...CALM, counterMax: 1 },
+    breach: /leads epoch 2, which no quorum has acknowledged$/,
+  },
 ]
 
 const SOURCES = fileURLToPath(new URL('../../packages/consensus-core/src', import.meta.url))

@@ -30,6 +30,14 @@ test('a member that comes back with an entry of its own: crashes at every moment
   expect(states).toBeGreaterThan(10_000)
 })
 
+test('an epoch that ends behind each entry: the changes in place are exhausted and break nothing', () => {
+  const { exhausted, violations, states, depth } = explore({ ...NO_TROUBLE, start: 'established', counterMax: 1, proposals: 1 })
+  expect({ exhausted, violations }).toEqual({ exhausted: true, violations: [] })
+  expect(states).toBeGreaterThan(1000)
+  // Promise, NEWEPOCH, ACK-E, NEWLEADER, ACK-LD and COMMIT-LD behind those of the entry.
+  expect(depth).toBeGreaterThanOrEqual(26)
+})
+
 test('with all kinds of trouble every start breaks nothing, as far as some states reach', () => {
   for (const start of STARTS) {
     const { violations, states, depth } = explore({ start, losses: 3, states: 3000 })

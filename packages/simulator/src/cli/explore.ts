@@ -13,7 +13,7 @@ const USAGE = `Explores the interleavings of three real cores, breadth first.
           --violations N    stop a scope behind so many (default 1)
           --workers N       worker threads; 0: none (default 2)
           --start NAME      one scope alone: ${STARTS.join(', ')}; with its bounds:
-          --proposals N --elections N --crashes N --unsynced N --losses N --partitions N --ticks N
+          --proposals N --elections N --crashes N --unsynced N --losses N --partitions N --ticks N --counterMax N
           --json            end with one line of JSON
 `
 const MIB = 2 ** 20
@@ -35,6 +35,7 @@ const NUMBERS = [
   'losses',
   'partitions',
   'ticks',
+  'counterMax',
 ] as const
 type NumberName = (typeof NUMBERS)[number]
 type Arguments = Partial<Record<NumberName, number>> & { start?: Start; json?: boolean }
@@ -72,8 +73,8 @@ function parse(args: readonly string[]): Arguments | string {
   return read
 }
 
-function scopes({ start, proposals, elections, crashes, unsynced, losses, partitions, ticks }: Arguments): readonly Bounds[] {
-  const told = { start, proposals, elections, crashes, unsynced, losses, partitions, ticks }
+function scopes({ start, proposals, elections, crashes, unsynced, losses, partitions, ticks, counterMax }: Arguments): readonly Bounds[] {
+  const told = { start, proposals, elections, crashes, unsynced, losses, partitions, ticks, counterMax }
   const given = Object.fromEntries(Object.entries(told).filter(([, value]) => value !== undefined)) as Partial<Bounds>
   return Object.keys(given).length === 0 ? PLAN : [{ ...BOUNDS, ...given }]
 }
@@ -142,6 +143,7 @@ async function serve(next: () => Task | null, done: (task: Task, result: Explora
 function describe(bounds: Bounds): string {
   const { start, ...counts } = bounds
   return `${start}: ${Object.entries(counts)
+    .filter(([name, count]) => name !== 'counterMax' || count < BOUNDS.counterMax)
     .map(([name, count]) => `${count} ${name}`)
     .join(', ')}`
 }

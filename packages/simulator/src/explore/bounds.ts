@@ -1,3 +1,5 @@
+import { COUNTER_MAX } from '@antiphon/consensus-core'
+
 /** Where the exploration begins; all of them are reached by the core itself, deterministically. */
 export const STARTS = ['fresh', 'founded', 'established', 'committed', 'lagging', 'orphaned', 'divided'] as const
 
@@ -22,6 +24,18 @@ export interface Bounds {
   readonly partitions: number
   /** Of each member, behind the start. */
   readonly ticks: number
+  /** The counter at which an epoch ends (rule 12): 1 changes it behind each proposal. */
+  readonly counterMax: number
 }
 
-export const BOUNDS: Bounds = { start: 'established', proposals: 2, elections: 3, crashes: 2, unsynced: 1, losses: 1, partitions: 1, ticks: 2 }
+export const BOUNDS: Bounds = {
+  start: 'established',
+  proposals: 2,
+  elections: 3,
+  crashes: 2,
+  unsynced: 1,
+  losses: 1,
+  partitions: 1,
+  ticks: 2,
+  counterMax: COUNTER_MAX,
+}

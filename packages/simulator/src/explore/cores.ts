@@ -99,7 +99,7 @@ export class Cores {
   /** Bytes of all encoded cores. */
   bytes = 0
 
-  constructor(members: number, coreClass: CoreClass) {
+  constructor(members: number, coreClass: CoreClass, counterMax: number) {
     this.#class = coreClass
     const all: Member[] = []
     for (let i = 0; i < members; i++) all.push({ id: peerId(i + 1), role: 'voter', weight: 1, group: 0, storeId: null })
@@ -111,6 +111,7 @@ export class Cores {
       settings: 's',
       freshEnsembleId: `e${id}`,
       seed: 0,
+      counterMax,
     }))
   }
 

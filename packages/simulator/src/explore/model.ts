@@ -43,7 +43,7 @@ export class Model {
 
   constructor(bounds: Bounds, coreClass: CoreClass = Core) {
     this.#bounds = bounds
-    this.cores = new Cores(L.MEMBERS, coreClass)
+    this.cores = new Cores(L.MEMBERS, coreClass, bounds.counterMax)
     this.#waiting = new Queues(this.cores.writes)
     this.#queues = new Queues(this.cores.messages)
     this.#transfers = new Queues(this.cores.transfers)

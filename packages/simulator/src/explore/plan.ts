@@ -10,6 +10,8 @@ export const PLAN: readonly Bounds[] = [
   { ...QUIET, start: 'established' },
   { ...QUIET, start: 'founded', elections: 1, proposals: 1 },
   { ...QUIET, start: 'established', ticks: 1 },
+  { ...QUIET, start: 'established', counterMax: 1 },
+  { ...QUIET, start: 'established', counterMax: 1, elections: 2, proposals: 1, crashes: 1, unsynced: 1 },
   { ...QUIET, start: 'divided', crashes: 1 },
   { ...QUIET, start: 'established', elections: 2, proposals: 1, crashes: 1, unsynced: 1 },
   { ...QUIET, start: 'lagging', elections: 2, proposals: 1, crashes: 1, unsynced: 1 },
