@@ -1,5 +1,5 @@
 import type { Message, PeerId, Receive, Transfer } from '@antiphon/consensus-core'
-import { type LogStore, type Snapshot, type SnapshotMeta, ZERO, type Zxid, zxidOf } from '@antiphon/ports'
+import { AntiphonError, counterOf, type LogStore, type Run, type Snapshot, type SnapshotMeta, ZERO, type Zxid, zxidOf } from '@antiphon/ports'
 import { expect, test } from 'vitest'
 import type { Applier } from './applier.ts'
 import { until } from './ensemble.test-support.ts'
@@ -105,6 +105,32 @@ test('a cancelled transfer says nothing more; one without a snapshot has failed'
   const none = sendingOf([])
   await none.sending.start(transfer)
   expect(none.ended).toEqual(['7 false'])
+})
+
+test('rule 17: a piece of the log ends behind so many bytes, and tells how far it came; what compaction has taken away fails', async () => {
+  const lane = new Lane()
+  const ended: unknown[] = []
+  const asked: number[] = []
+  const entries = (first: number): Run => ({ first: zxidOf(1, first), last: zxidOf(1, first), bytes: new Uint8Array(100) }) as Run
+  const store = {
+    read: async (after: Zxid, _upTo: Zxid, bytesMax: number) => {
+      if (after < zxidOf(1, 2)) throw new AntiphonError('INVALID_ARGUMENT', 'it is compacted', { remedy: '' })
+      asked.push(bytesMax)
+      return [entries(counterOf(after) + 1)]
+    },
+  } as unknown as LogStore
+  const transferred = (...report: unknown[]): void => void ended.push(report)
+  const sending = new SendingTransfers({ store, links: lane as unknown as Links, transferred, trouble: (error) => void ended.push(String(error)) })
+  await sending.start({ ...transfer, mode: 'diff', after: zxidOf(1, 2), bytesMax: 250 })
+  expect(lane.sent.map((message) => message.kind === 'PROPOSE' && counterOf(message.run.last))).toEqual([3, 4, 5])
+  expect(asked).toEqual([250, 150, 50])
+  await sending.start({ ...transfer, mode: 'diff', after: zxidOf(1, 5) })
+  await sending.start({ ...transfer, mode: 'diff', after: zxidOf(1, 1) })
+  expect(ended).toEqual([
+    [7, zxidOf(1, 5), true],
+    [7, zxidOf(1, 9), true],
+    [7, zxidOf(1, 9), false],
+  ])
 })
 
 const receive: Receive = { transfer: 7, from: PEER, connection: 3, meta, rebuild: false }
