@@ -1,7 +1,9 @@
 import type { Core } from './core.ts'
 import type { Effects } from './effects.ts'
+import type { History } from './history.ts'
 import { isQuorum } from './quorum.ts'
 import type { CoreState, Leading } from './state.ts'
+import type { EpochEnd } from './types.ts'
 import { epochOf, formatZxid, type Zxid } from './zxid.ts'
 
 /** What of a state is needed to judge the step that follows it: cheap enough to take before each one. */
@@ -28,29 +30,47 @@ export function before(core: Core): Before {
 
 /** What must hold of one state. Returns the first breach, as a sentence; null when all holds. */
 export function checkState(core: Core): string | null {
+  const { history } = core.state
+  return checkTail(core) ?? checkEndPoints(history.endPoints) ?? checkRuns(history)
+}
+
+/** The part of it that a step can break without `checkStep` or an earlier `checkState` having seen it: cheap enough to look at behind each one, however long the history. */
+export function checkTail(core: Core): string | null {
   const { state } = core
   const { history, epochs } = state
   if (state.applied > state.committed) return `applied ${formatZxid(state.applied)} > committed ${formatZxid(state.committed)}`
   if (state.committed > history.last) return `committed ${formatZxid(state.committed)} > last ${formatZxid(history.last)}`
   if (epochs.current > epochs.accepted) return `current epoch ${epochs.current} > accepted epoch ${epochs.accepted}`
   if (history.start > (history.snapshot?.zxid ?? 0)) return `the log starts at ${formatZxid(history.start)}, above the snapshot`
-  return checkEndPoints(state) ?? checkRecent(state) ?? checkRole(state)
+  return checkLastEndPoint(state) ?? checkRecent(state) ?? checkRole(state)
 }
 
-function checkEndPoints(state: CoreState): string | null {
-  const { endPoints, last, checksum } = state.history
+function checkEndPoints(endPoints: readonly EpochEnd[]): string | null {
   for (let i = 0; i < endPoints.length; i++) {
     const end = endPoints[i]!
     if (epochOf(end.last) !== end.epoch) return `the end point ${formatZxid(end.last)} is not of epoch ${end.epoch}`
     if (i > 0 && endPoints[i - 1]!.epoch >= end.epoch) return 'the end points are not ascending'
   }
+  return null
+}
+
+function checkLastEndPoint(state: CoreState): string | null {
+  const { endPoints, last, checksum } = state.history
   if (last === 0) return endPoints.length === 0 ? null : 'an empty history has end points'
   const tail = endPoints.length === 0 ? null : endPoints[endPoints.length - 1]!
   if (tail === null || tail.last !== last || tail.checksum !== checksum) return 'the last end point is not the tail of the history'
   return null
 }
 
-/** Only the two ends are looked at: runs are checked against their predecessor when they are appended. */
+function checkRuns({ recent }: History): string | null {
+  for (let i = recent.head + 1; i < recent.runs.length; i++) {
+    const [before, run] = [recent.runs[i - 1]!, recent.runs[i]!]
+    if (run.previous !== before.last || run.previousChecksum !== before.checksum) return `the recent runs have a hole behind ${formatZxid(before.last)}`
+  }
+  return null
+}
+
+/** Only the newest two are looked at. */
 function checkRecent(state: CoreState): string | null {
   const { recent, last, checksum } = state.history
   const held = recent.runs.length - recent.head

@@ -124,7 +124,11 @@ function parse(args: readonly string[]): Arguments | string {
 }
 
 async function runOne({ options, shrinkRuns }: Task): Promise<Report> {
+  // A sound run meets dozens of errors that nobody prints: their stacks are left to the run that repeats a failing one.
+  const frames = Error.stackTraceLimit
+  Error.stackTraceLimit = 0
   const result = await runSeed(options)
+  Error.stackTraceLimit = frames
   const failed = result.violation === null ? null : await again(options, result)
   const shrunk = failed === null || failed.violation?.invariant === 'determinism' || shrinkRuns === 0 ? null : await shrinkSeed(result, shrinkRuns)
   return {
@@ -145,7 +149,7 @@ async function runOne({ options, shrinkRuns }: Task): Promise<Report> {
 async function again(options: RunOptions, first: RunResult): Promise<Pick<Report, 'violation' | 'lines'>> {
   const { result, lines } = await retrace(options, TRACE_LINES)
   const { invariant, message } = first.violation!
-  if (result.hash === first.hash) return { violation: { invariant, message }, lines }
+  if (result.hash === first.hash && result.violation !== null) return { violation: { invariant, message: result.violation.message }, lines }
   return {
     violation: { invariant: 'determinism', message: `a second run went another way; the first one ended in a violation of ${invariant}: ${message}` },
     lines,

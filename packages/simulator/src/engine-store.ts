@@ -36,6 +36,8 @@ export class EngineStore implements LogStore {
   /** Of the packs that were submitted, in order. */
   readonly #submitted = new Map<Pack, Done[]>()
   #flushing = false
+  #backgroundDue = false
+  #sealDue = false
   #deliverAt = 0
   #inEngine = false
   #over = false
@@ -213,12 +215,23 @@ export class EngineStore implements LogStore {
     while (this.#engine.pending > 0) this.#flush(this.#random.span(0, 0.5))
   }
 
+  /** As the product's thread does: what can wait goes on while there is any of it, and a batch that nothing follows for a while is sealed. */
   #idle(): void {
-    this.#later(this.#random.span(0, 20), () => {
-      if (!this.#flushing) this.#enter(() => this.#engine.background())
-    })
+    if (!this.#backgroundDue) {
+      this.#backgroundDue = true
+      this.#later(this.#random.span(0, 20), () => {
+        this.#backgroundDue = false
+        if (!this.#flushing && this.#enter(() => this.#engine.background())) this.#idle()
+      })
+    }
+    if (this.#sealDue || this.#engine.sealed) return
+    this.#sealDue = true
+    const atRest = this.#engine.lastBatch
     this.#later(SEAL_AFTER_MS, () => {
-      if (!this.#flushing) this.#enter(() => this.#engine.seal())
+      this.#sealDue = false
+      if (this.#flushing) return
+      if (this.#engine.lastBatch === atRest) this.#enter(() => this.#engine.seal())
+      else this.#idle()
     })
   }
 

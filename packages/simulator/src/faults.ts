@@ -301,13 +301,9 @@ class Fault {
     if (this.#random.chance(0.5)) return
     const { origin } = member.life ?? { origin: 0 }
     const within = this.#random.pick([5, 50, 500])
-    const look = (): void => {
-      if (this.#over) return
-      if (member.isUp && member.life!.origin !== origin)
-        this.#world.timeline.after(this.#random.span(0, within), 0, () => this.#over || this.#crash(member, 100))
-      else this.#world.timeline.after(2, 0, look)
-    }
-    look()
+    member.whenUpAfter(origin, () => {
+      if (!this.#over) this.#world.timeline.after(this.#random.span(0, within), 0, () => this.#over || this.#crash(member, 100))
+    })
   }
 
   #rot(member: Member, lastsMs: number): boolean {

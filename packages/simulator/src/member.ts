@@ -18,6 +18,7 @@ export class SimMember implements Member {
   closing = false
   lives = 0
   #booting = false
+  readonly #awaited: { readonly origin: number; readonly then: () => void }[] = []
 
   constructor(world: World, id: PeerId, disk: SimDisk) {
     this.#world = world
@@ -28,6 +29,10 @@ export class SimMember implements Member {
   /** Its replica has started. */
   get isUp(): boolean {
     return this.life?.replica != null && !this.closing
+  }
+
+  whenUpAfter(origin: number, then: () => void): void {
+    this.#awaited.push({ origin, then })
   }
 
   /** Starts a process, if there is none, in an event of its own. */
@@ -96,6 +101,7 @@ export class SimMember implements Member {
           this.#world.count(`trouble ${error.code}`)
           trace.add(timeline.now, this.id, 29, 0, 0, () => `trouble ${error.code}: ${error.message}`)
         })
+        this.#tellUp(life.origin)
       },
       (error: unknown) => this.#failed(life, error, 'refused to start'),
     )
@@ -168,6 +174,13 @@ export class SimMember implements Member {
       (error: unknown) => this.#failed(life, error, 'failed to close'),
     )
     return true
+  }
+
+  #tellUp(origin: number): void {
+    const due = this.#awaited.filter((awaited) => awaited.origin !== origin)
+    const left = this.#awaited.filter((awaited) => awaited.origin === origin)
+    this.#awaited.splice(0, Number.POSITIVE_INFINITY, ...left)
+    for (const { then } of due) then()
   }
 
   #begin(): Life {

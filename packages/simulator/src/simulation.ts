@@ -1,4 +1,4 @@
-import { type Core, describeEffects, describeInput, describeMessage, type Effects, type Input } from '@antiphon/consensus-core'
+import { type Core, checkState, describeEffects, describeInput, describeMessage, type Effects, type Input } from '@antiphon/consensus-core'
 import { type Configuration, type EnsembleId, formatZxid, type PeerId, peerId, type Member as Seat, ZERO, type Zxid } from '@antiphon/ports'
 import { decodeMessage } from '@antiphon/wire'
 import { Aftermath } from './aftermath.ts'
@@ -157,6 +157,7 @@ class Simulation implements World {
       this.timeline.after(this.random.span(0, 3000), 0, () => this.#faults.start())
       this.timeline.after(POLL_MS, 0, () => this.#poll())
       await drive(() => this.#step())
+      this.#checkCores()
       if (this.#violation === null && this.#phase === 'over') this.#undecided = this.history.judge(this.ledger).undecided
     } catch (error) {
       this.report(error instanceof Violation ? error : new Violation('crash', String((error as Error).stack)))
@@ -254,6 +255,13 @@ class Simulation implements World {
     happening.run = null
     run?.()
     return true
+  }
+
+  #checkCores(): void {
+    for (const { life } of this.members) {
+      const breach = life?.core == null ? null : checkState(life.core)
+      if (breach !== null) this.report(new Violation('core', `at the end of the run: ${breach}`))
+    }
   }
 
   #watch(core: Core, input: Input, effects: Effects, breach: Violation | null): void {

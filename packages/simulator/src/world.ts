@@ -44,6 +44,8 @@ export interface Member {
   readonly life: Life | null
   /** Its replica has started and does not close. */
   readonly isUp: boolean
+  /** Calls `then` once a later process than the one of `origin` (0: none) has started its replica. */
+  whenUpAfter(origin: number, then: () => void): void
   /** Starts a process, if there is none, in an event of its own. */
   boot(): void
   /** The process is gone at once; the disk loses what it had not flushed, in part. */

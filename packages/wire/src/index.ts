@@ -1,6 +1,7 @@
 export {
   checksumBehind,
   crc32,
+  crc32OfWord,
   cutAfter,
   cutBehind,
   ENTRY_OVERHEAD_BYTES,

@@ -10,7 +10,7 @@ import {
   type StoreId,
   type Zxid,
 } from '@antiphon/ports'
-import { ByteReader, ByteWriter, crc32, decodeFounding, encodeFounding } from '@antiphon/wire'
+import { ByteReader, ByteWriter, crc32, crc32OfWord, decodeFounding, encodeFounding } from '@antiphon/wire'
 
 /** Of the whole folder; stands in the marker and in every head. */
 export const FORMAT_VERSION = 1
@@ -133,8 +133,18 @@ export function recordCovered(bytes: Uint8Array, at: number): number {
 
 /** Ties records to their store, generation and place, so that a copy of a log inside somebody's data is never taken for the log. */
 export function recordSalt(storeId: StoreId, generation: number): number {
-  return crc32(new ByteWriter(20).hex(storeId, ID_DIGITS).u32(generation).finish())
+  let crc = salts.get(storeId)
+  if (crc === undefined) {
+    crc = crc32(new ByteWriter(ID_DIGITS / 2).hex(storeId, ID_DIGITS).finish())
+    if (salts.size === SALTS_MAX) salts.clear()
+    salts.set(storeId, crc)
+  }
+  return crc32OfWord(generation, crc)
 }
+
+const SALTS_MAX = 64
+/** The CRC of each store's id: asked for with every batch, of the same few stores. */
+const salts = new Map<StoreId, number>()
 
 function recordChecksum(bytes: Uint8Array, at: number, salt: number, offset: number): Checksum {
   return crc32(bytes, (salt ^ (offset >>> 3)) >>> 0, at + 4, at + recordCovered(bytes, at))

@@ -19,6 +19,7 @@ import {
   RECORD_SEAL,
   RECORD_TRUNCATE,
   readEpochs,
+  recordLength,
   recordSalt,
   runHeadAt,
   type SegmentHead,
@@ -341,7 +342,7 @@ class Recovery {
       } else if (kind === RECORD_EPOCHS) {
         this.#epochs = readEpochs(bytes, at)
       } else if (kind === RECORD_FOUNDING) {
-        this.#founding = decodeFounding(bytes.subarray(at))
+        this.#founding = decodeFounding(bytes.subarray(at, at + recordLength(bytes, 0)))
       }
     }
   }

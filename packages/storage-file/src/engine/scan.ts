@@ -7,6 +7,7 @@ import {
   padded,
   RECORD_HEAD_BYTES,
   RECORD_RUN,
+  RUN_FIXED_BYTES,
   recordBatch,
   recordFlags,
   recordHolds,
@@ -103,7 +104,7 @@ export interface RecordVisit {
   offset: number
   /** Behind its padding. */
   next: number
-  /** A copy of head and payload; of a run's payload the fixed part alone. */
+  /** Begins with a copy of head and payload; of a run's payload the fixed part alone. */
   bytes: Uint8Array
 }
 
@@ -163,7 +164,7 @@ function readRecord(reader: FileReader, offset: number, salt: number, record: Re
   at = reader.seek(offset, needs)
   if (at < 0) return 'the file ends within a record'
   if (!recordHolds(reader.bytes, at, salt, offset)) return 'the checksum of a record does not match'
-  if (record.bytes.length !== needs) record.bytes = new Uint8Array(needs)
+  if (record.bytes.length < needs) record.bytes = new Uint8Array(Math.max(needs, RECORD_HEAD_BYTES + RUN_FIXED_BYTES))
   for (let i = 0; i < needs; i++) record.bytes[i] = reader.bytes[at + i]!
   record.kind = recordKind(record.bytes, 0)
   record.offset = offset
@@ -178,9 +179,13 @@ function readRecord(reader: FileReader, offset: number, salt: number, record: Re
 }
 
 function isZero(reader: FileReader, from: number, to: number): boolean {
-  for (let offset = from; offset < to; offset++) {
+  for (let offset = from; offset < to; ) {
     const at = reader.seek(offset, 1)
-    if (at < 0 || reader.bytes[at] !== 0) return false
+    if (at < 0) return false
+    const { bytes } = reader
+    const end = Math.min(reader.bytesHeld, at + to - offset)
+    for (let i = at; i < end; i++) if (bytes[i] !== 0) return false
+    offset += end - at
   }
   return true
 }
