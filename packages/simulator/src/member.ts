@@ -1,4 +1,4 @@
-import { type AntiphonError, formatZxid, type PeerId } from '@antiphon/ports'
+import { type AntiphonError, formatZxid, type PeerId, type StateMachine } from '@antiphon/ports'
 import { Replica } from '@antiphon/replica'
 import { VirtualClock } from './clock.ts'
 import type { SimDisk } from './disk.ts'
@@ -7,6 +7,8 @@ import { type KeyedChange, KeyedMachine } from './machine.ts'
 import { SimStore } from './store.ts'
 import { Violation } from './violation.ts'
 import type { Life, Member, World } from './world.ts'
+
+type GuestReplica = Replica<{ readonly guest: StateMachine }>
 
 /** A member of the ensemble: its disk outlives its processes. */
 export class SimMember implements Member {
@@ -46,7 +48,7 @@ export class SimMember implements Member {
   }
 
   #start(): void {
-    const { timeline, profile, ledger, trace } = this.#world
+    const { timeline, profile, ledger, trace, guest } = this.#world
     const life = this.#begin()
     this.life = life
     ledger.booted(this.id)
@@ -58,18 +60,19 @@ export class SimMember implements Member {
         { address: `member-${id}`, role, ...(role === 'voter' ? { weight, group } : {}) },
       ]),
     )
+    const guestBytesMax = guest?.requestBytesMax ?? 0
     Replica.start({
       id: this.id,
       members,
-      machines: { keyed: life.machine },
+      machines: { keyed: life.machine, ...(guest === null ? {} : { guest: guest.machineOf(this.id, life.origin) }) },
       storage: life.store,
       transport: life.transport,
       clock: life.clock,
       random: this.#world.random.fork(life.origin),
-      requestBytesMax: profile.paddingMax + 512,
+      requestBytesMax: Math.max(profile.paddingMax + 512, guestBytesMax),
       originWindow: profile.originWindow,
       digestEvery: profile.digestEvery,
-      queueBytesMax: profile.queueBytesMax,
+      queueBytesMax: Math.max(profile.queueBytesMax, guestBytesMax),
       tickMs: profile.tickMs,
       counterMax: profile.counterMax,
       syncLimitTicks: profile.syncLimitTicks,
@@ -77,7 +80,7 @@ export class SimMember implements Member {
       backoffTicksMax: 20,
       snapshotEveryEntries: profile.snapshotEveryEntries,
       retainSnapshots: profile.retainSnapshots,
-      windowBytes: profile.windowBytes,
+      windowBytes: Math.max(profile.windowBytes, 2 * guestBytesMax),
       recentBytes: profile.recentBytes,
       ...(profile.readLease.ms === 0 ? {} : { readLease: profile.readLease }),
     }).then(
@@ -85,6 +88,7 @@ export class SimMember implements Member {
         if (life.over) return
         life.replica = replica
         this.#world.corruption.is(this.id, life.machine.flaw)
+        if (guest !== null) life.guest = { propose: (request, options) => (replica as unknown as GuestReplica).propose('guest', request, options) }
         trace.add(timeline.now, this.id, 21, life.origin, 0, () => 'has started')
         replica.on('fault', (error) => this.#failed(life, error, 'stopped'))
         replica.on('quarantined', ({ zxid }) => {
@@ -232,6 +236,7 @@ export class SimMember implements Member {
       transport: network.transport(this.id),
       store,
       machine,
+      guest: null,
       replica: null,
       core: null,
       over: false,

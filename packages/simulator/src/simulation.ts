@@ -20,7 +20,7 @@ import { ReadWatch } from './read-watch.ts'
 import { drive, Timeline } from './timeline.ts'
 import { hashText, Ring, Trace } from './trace.ts'
 import { Violation } from './violation.ts'
-import type { Life, Member, World } from './world.ts'
+import type { Guest, Life, Member, World } from './world.ts'
 
 export interface RunOptions {
   readonly seed: number
@@ -77,7 +77,13 @@ const PROOF_MS = 5000
 
 /** Runs one seed to its end. Never rejects: what goes wrong is a violation. Runs in one process must not overlap. */
 export async function runSeed(options: RunOptions): Promise<RunResult> {
-  const simulation = new Simulation(options)
+  const simulation = new Simulation(options, null)
+  return simulation.run()
+}
+
+/** The same with somebody else's machine in the ensemble. */
+export async function runWithGuest(options: RunOptions, guest: Guest): Promise<RunResult> {
+  const simulation = new Simulation(options, guest)
   return simulation.run()
 }
 
@@ -105,6 +111,7 @@ class Simulation implements World {
   readonly corruption: Corruption
   readonly entryTimes: EntryTimes
   readonly members: readonly Member[]
+  readonly guest: Guest | null
   readonly #faults: Faults
   readonly #clients: Clients
   readonly #reads: ReadWatch = new ReadWatch(this)
@@ -127,12 +134,14 @@ class Simulation implements World {
   #ended = false
   #proven = false
 
-  constructor({ seed, profile = 'swarm', script, stepsMax = Number.POSITIVE_INFINITY, say }: RunOptions) {
+  constructor({ seed, profile = 'swarm', script, stepsMax = Number.POSITIVE_INFINITY, say }: RunOptions, guest: Guest | null) {
     this.seed = seed
+    this.guest = guest
     this.#stepsMax = stepsMax
     this.random = new SeededRandom(seed, 1)
     const drawn = this.random.fork(2)
-    this.profile = script?.profile ?? drawProfile(profile, drawn)
+    const asDrawn = script?.profile ?? drawProfile(profile, drawn)
+    this.profile = guest === null ? asDrawn : guest.adjust(asDrawn)
     this.configuration = seats(this.profile)
     this.trace = new Trace(say ?? null)
     this.network = new SimNetwork(this.timeline, this.random.fork(3), this.trace, { ...this.profile.network }, describeFrame)
@@ -155,9 +164,11 @@ class Simulation implements World {
       for (const member of this.members) this.timeline.after(this.random.span(0, 300), 0, () => member.boot())
       this.timeline.after(this.random.span(0, 1000), 0, () => this.#clients.start())
       this.timeline.after(this.random.span(0, 3000), 0, () => this.#faults.start())
+      this.guest?.start(this)
       this.timeline.after(POLL_MS, 0, () => this.#poll())
       await drive(() => this.#step())
       this.#checkCores()
+      if (this.#violation === null && this.#phase === 'over') this.guest?.settled()
       if (this.#violation === null && this.#phase === 'over') this.#undecided = this.history.judge(this.ledger).undecided
     } catch (error) {
       this.report(error instanceof Violation ? error : new Violation('crash', String((error as Error).stack)))
@@ -342,6 +353,10 @@ class Simulation implements World {
     }
   }
 
+  get #isIdle(): boolean {
+    return this.#clients.idle && (this.guest?.idle ?? true)
+  }
+
   #poll(): void {
     const { now } = this.timeline
     if (this.corruption.isBeyondRepair) {
@@ -349,10 +364,10 @@ class Simulation implements World {
       this.#phase = 'over'
       return
     }
-    if (this.#phase === 'trouble' && (this.#clients.idle || now >= this.#phaseEnds)) this.#heal()
+    if (this.#phase === 'trouble' && (this.#isIdle || now >= this.#phaseEnds)) this.#heal()
     else if (this.#phase === 'healing') {
       this.#expose()
-      if (this.#clients.idle && this.#settled() === null) this.#prove()
+      if (this.#isIdle && this.#settled() === null) this.#prove()
       else if (now >= this.#phaseEnds)
         throw new Violation('liveness', `the ensemble has not settled ${HEAL_MS} ms after the last fault: ${this.#settled() ?? 'calls are not answered'}`)
     } else if (this.#phase === 'proving' && now >= this.#phaseEnds)
@@ -364,6 +379,7 @@ class Simulation implements World {
     this.#phase = 'healing'
     this.#phaseEnds = this.timeline.now + HEAL_MS
     this.#clients.stop()
+    this.guest?.stop()
     this.#faults.stop()
     this.#loops.calm()
   }
@@ -431,7 +447,7 @@ class Simulation implements World {
   #close(): void {
     const unsettled = this.#settled()
     const behind = this.members.find((member) => this.ledger.held(member.id) !== this.ledger.length)
-    if (unsettled === null && behind === undefined && this.#clients.idle) this.#goOn()
+    if (unsettled === null && behind === undefined && this.#isIdle) this.#goOn()
     else if (this.timeline.now >= this.#phaseEnds) this.report(new Violation('liveness', unsettled ?? `member ${behind!.id} does not catch up`))
     else this.timeline.after(POLL_MS, 0, () => this.#close())
   }

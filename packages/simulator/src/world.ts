@@ -1,5 +1,5 @@
 import type { Core } from '@antiphon/consensus-core'
-import type { Configuration, LogStore, PeerId, Zxid } from '@antiphon/ports'
+import type { Configuration, LogStore, PeerId, ProposeOptions, StateMachine, Zxid } from '@antiphon/ports'
 import type { Replica } from '@antiphon/replica'
 import type { VirtualClock } from './clock.ts'
 import type { Corruption } from './corruption.ts'
@@ -25,6 +25,8 @@ export interface Life {
   readonly transport: SimTransport
   readonly store: LogStore & ProcessStore
   readonly machine: KeyedMachine
+  /** Calls the guest's machine; null without one, and until the replica has started. */
+  guest: { propose(request: unknown, options: ProposeOptions): Promise<unknown> } | null
   /** Null until it has started. */
   replica: Replica<{ readonly keyed: KeyedMachine }> | null
   core: Core | null
@@ -70,6 +72,24 @@ export interface ProcessStore {
   crash(): void
 }
 
+/** A machine of somebody else's, with clients of its own, that lives in the simulation's ensemble beside the simulation's own machine. */
+export interface Guest {
+  /** Largest request, bytes. */
+  readonly requestBytesMax: number
+  /** What its runs are to be like, of what the seed has drawn. */
+  adjust(profile: Profile): Profile
+  /** For a process of `member` that begins; `origin` tells processes apart. */
+  machineOf(member: PeerId, origin: number): StateMachine
+  /** Its clients begin. */
+  start(world: World): void
+  /** No more calls. */
+  stop(): void
+  /** Every call was made and answered, or its process is dead. */
+  readonly idle: boolean
+  /** The ensemble has settled for good: every machine holds the same entries. */
+  settled(): void
+}
+
 /** What the parts of one simulation share. */
 export interface World {
   readonly profile: Profile
@@ -84,6 +104,8 @@ export interface World {
   readonly corruption: Corruption
   readonly entryTimes: EntryTimes
   readonly members: readonly Member[]
+  /** Somebody else's machine beside our own; null: there is none. */
+  readonly guest: Guest | null
   /** The first one ends the run. */
   report(violation: Violation): void
   /** Never given twice in a run. */
