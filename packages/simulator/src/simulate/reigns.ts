@@ -24,13 +24,13 @@ const LOST_REIGNS = 4
 export function checkReigns<Request, Result>(make: Make<Request, Result>, entries: readonly Entry[], witnesses: readonly Witness[]): Flaw | null {
   if (make().prepare === undefined) return null
   const reigns = witnesses.flatMap(reignsOf)
+  for (const reign of reigns) {
+    const flaw = again(make, entries, reign)
+    if (flaw !== null) return flaw
+  }
   const busiest = [...reigns].sort((a, b) => countOf(b) - countOf(a)).slice(0, LOST_REIGNS)
   for (const reign of busiest) {
     const flaw = loseInTheMidst(make, entries, reign)
-    if (flaw !== null) return flaw
-  }
-  for (const reign of reigns) {
-    const flaw = again(make, entries, reign)
     if (flaw !== null) return flaw
   }
   return null
