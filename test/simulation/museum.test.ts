@@ -69,6 +69,20 @@ test(
   PATIENCE_MS,
 )
 
+test(
+  'a run of many seeds that never took a path that is expected fails, and names it',
+  async () => {
+    const file = 'packages/simulator/src/cli.ts'
+    const few = { bug: 0, rule: 0, name: '', patches: [{ file, text: 'const COVERING_SEEDS = 10_000\n', replacement: 'const COVERING_SEEDS = 3\n' }] }
+    const enough = await tree.simulate(few, 3)
+    expect(enough).toMatchObject({ seeds: 3, violations: 0, exitCode: 1 })
+    expect(enough.output).toMatch(/^never taken, which fails a run of so many seeds: .*fault [a-z-]+/m)
+    expect(JSON.parse(enough.output.trimEnd().split('\n').at(-1)!).untaken).toContain('fault wipe')
+    expect(await tree.simulate(few, 2)).toMatchObject({ seeds: 2, violations: 0, exitCode: 0 })
+  },
+  PATIENCE_MS,
+)
+
 test('a patch whose text is not there, or is there twice, fails', async () => {
   const patch = { file: 'packages/ports/src/index.ts', text: 'this text stands nowhere', replacement: '' }
   await expect(tree.simulate({ bug: 0, rule: 0, name: '', patches: [patch] }, 1)).rejects.toThrow('holds the text of a patch 0 times')

@@ -2,6 +2,7 @@ import { writeFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { isMainThread, parentPort, Worker } from 'node:worker_threads'
 import { readScript, SHRINK_MS, shrinkSeed, tellShrunk } from './cli/scripts.ts'
+import { untaken } from './paths.ts'
 import type { ProfileName } from './profile.ts'
 import { formatScript } from './shrink/script.ts'
 import type { Shrunk } from './shrink/shrink.ts'
@@ -24,6 +25,8 @@ const USAGE = `Runs whole ensembles under faults on virtual time, one run for ea
 `
 /** Lines of a failing seed's trace that are printed. */
 const TRACE_LINES = 400
+/** So many seeds of the swarm must together have taken every path that is expected. */
+const COVERING_SEEDS = 10_000
 /** A seed that takes longer hangs. */
 const HANG_MS = 120_000
 
@@ -260,6 +263,9 @@ async function main(args: Arguments): Promise<boolean> {
       .map(([path, times]) => `${path} ${times}`)
       .join(', ')}`,
   )
+  const missing = untaken(paths)
+  const covers = args.profile === 'swarm' && args.script === null && total.seeds >= COVERING_SEEDS
+  if (missing.length > 0) console.log(`never taken${covers ? ', which fails a run of so many seeds' : ''}: ${missing.join(', ')}`)
   if (undecided > 0) console.log(`${undecided} keys were too tangled to be judged`)
   console.log(
     `${total.seeds} of ${asked} seeds, ${total.steps} steps, ${total.commits} commits, ${total.elections} elections, ${total.violations} violations in ${total.seconds} s`,
@@ -268,8 +274,8 @@ async function main(args: Arguments): Promise<boolean> {
   failures.sort((a, b) => a.seed - b.seed)
   const shortest = failures.flatMap(({ shrunk }) => shrunk ?? []).sort((a, b) => a.steps - b.steps)[0]
   if (shortest !== undefined && args.write !== null) writeFileSync(args.write, formatScript(shortest.script))
-  if (args.json) console.log(JSON.stringify({ ...total, failures: failures.map(tellFailure) }))
-  return total.violations === 0 && total.seeds >= asked
+  if (args.json) console.log(JSON.stringify({ ...total, untaken: missing, failures: failures.map(tellFailure) }))
+  return total.violations === 0 && total.seeds >= asked && !(covers && missing.length > 0)
 }
 
 function tellFailure({ seed, violation, shrunk }: Report): object {

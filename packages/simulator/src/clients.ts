@@ -9,6 +9,10 @@ import type { Life, Member, World } from './world.ts'
 const GRACE_MS = 1500
 
 const TOO_LARGE_CHANCE = 0.01
+/** One write, unless it was answered before. */
+const ASKED_MAX = 4
+
+type Question = Pick<KeyedRequest, 'kind' | 'key' | 'expected' | 'value'>
 
 /** Applications that call replicas and believe what they are told. */
 export class Clients {
@@ -16,6 +20,7 @@ export class Clients {
   readonly #random: SeededRandom
   #left: number
   #open = 0
+  #stopped = false
 
   constructor(world: World, random: SeededRandom) {
     this.#world = world
@@ -35,6 +40,7 @@ export class Clients {
   /** No more calls. */
   stop(): void {
     this.#left = 0
+    this.#stopped = true
   }
 
   /** One write through `member`, outside of the plan; `done` is told whether it was acknowledged. */
@@ -83,20 +89,24 @@ export class Clients {
     if (random.chance(profile.readShare))
       return random.chance(0.3) ? this.#readLocally(life, key, done) : this.#read(client, life, key, profile.timeoutMs, done)
     const value = `v${this.#world.history.calls.length + 1}`
-    if (key[0] === 'c') return this.#write(client, life, { kind: 'add', key, expected: null, value: String(random.between(1, 9)) }, profile.timeoutMs, done)
-    if (key[0] === 'l') return this.#write(client, life, { kind: 'append', key, expected: null, value }, profile.timeoutMs, done)
-    if (random.chance(0.6)) return this.#write(client, life, { kind: 'set', key, expected: null, value }, profile.timeoutMs, done)
+    if (key[0] === 'c') return this.#ask(client, life, { kind: 'add', key, expected: null, value: String(random.between(1, 9)) }, done)
+    if (key[0] === 'l') return this.#ask(client, life, { kind: 'append', key, expected: null, value }, done)
+    if (random.chance(0.6)) return this.#ask(client, life, { kind: 'set', key, expected: null, value }, done)
     const held = life.machine.read(key)
-    this.#write(client, life, { kind: 'swap', key, expected: held.version === 0 ? null : held.text, value }, profile.timeoutMs, done)
+    this.#ask(client, life, { kind: 'swap', key, expected: held.version === 0 ? null : held.text, value }, done)
   }
 
-  #write(
-    client: number,
-    life: Life,
-    request: Pick<KeyedRequest, 'kind' | 'key' | 'expected' | 'value'>,
-    timeoutMs: number,
-    done: (acknowledged: boolean) => void,
-  ): void {
+  /** A client that is not told what became of its write may ask again, as often as it likes, wherever it likes: each time it is another request. */
+  #ask(client: number, life: Life, request: Question, done: () => void, times = 1): void {
+    this.#write(client, life, request, this.#world.profile.timeoutMs, (_, call) => {
+      if (times > 1) this.#world.count(`asked again: ${call.outcome}`)
+      const up = this.#world.members.filter((member) => member.isUp)
+      if (call.outcome !== 'unknown' || this.#stopped || times >= ASKED_MAX || up.length === 0 || !this.#random.chance(0.5)) return done()
+      this.#ask(client, this.#random.pick(up).life!, request, done, times + 1)
+    })
+  }
+
+  #write(client: number, life: Life, request: Question, timeoutMs: number, done: (acknowledged: boolean, call: Call) => void): void {
     const { history, timeline, profile, durability } = this.#world
     const { kind, key, expected, value } = request
     const call = history.begin(timeline.now, { kind, key, expected, value, client, member: life.member.id })
@@ -108,6 +118,7 @@ export class Clients {
         settle(() => {
           history.written(timeline.now, call, result.zxid, result.amount)
           durability.committed(result.zxid, `member ${life.member.id} acknowledged`)
+          this.#showed(life, 'write')
           if (life.machine.applied < result.zxid) throw new Violation('local-reads', `member ${life.member.id} acknowledged a write that it has not applied`)
         }),
       (error: unknown) => settle(() => refused(this.#world, call, error)),
@@ -160,6 +171,7 @@ export class Clients {
             this.#world.count('read of a flawed state')
             call.suspect = true
           }
+          this.#showed(life, 'read')
           history.read(timeline.now, call, life.machine.applied, life.machine.read(key))
         }),
       (error: unknown) => settle(() => refused(this.#world, call, error)),
@@ -176,7 +188,6 @@ export class Clients {
     const { ledger, timeline } = this.#world
     const report = (violation: Violation): void => this.#world.report(violation)
     this.#open++
-    const before = life.machine.applied
     const began = timeline.now
     const end = (): void => {
       this.#open--
@@ -189,8 +200,8 @@ export class Clients {
         if (life.over) return
         if (life.core?.state.quarantined != null) report(new Violation('quarantine', `member ${life.member.id} answers a local read from a state that is void`))
         const value = life.machine.read(key)
-        if (life.machine.applied < before || timeline.now !== began)
-          report(new Violation('local-reads', `a local read on member ${life.member.id} went back or had to wait`))
+        if (timeline.now !== began) report(new Violation('local-reads', `a local read on member ${life.member.id} had to wait`))
+        this.#showed(life, 'local read')
         if (value.version > 0 && ledger.held(life.member.id) === 0)
           report(new Violation('local-reads', `member ${life.member.id} shows a value that it never applied`))
         end()
@@ -205,8 +216,19 @@ export class Clients {
     )
   }
 
+  /** Somebody looks at the state of this process. */
+  #showed(life: Life, how: 'write' | 'read' | 'local read'): void {
+    const { applied } = life.machine
+    if (applied < life.shown)
+      this.#world.report(
+        new Violation('local-reads', `member ${life.member.id} shows its state as of ${formatZxid(applied)}, after it had shown ${formatZxid(life.shown)}`),
+      )
+    life.shown = applied
+    this.#world.count(`${how} answered ${life.core?.view().role ?? 'looking'}`)
+  }
+
   /** Ends a call once: by its answer, by the death of its process, or as a violation when neither comes. */
-  #settling(life: Life, call: Call, timeoutMs: number, done: (good: boolean) => void): (judge: () => void) => void {
+  #settling(life: Life, call: Call, timeoutMs: number, done: (good: boolean, call: Call) => void): (judge: () => void) => void {
     const { timeline, history, trace } = this.#world
     const report = (violation: Violation): void => this.#world.report(violation)
     const { name, id } = { name: `${call.kind} ${call.key}`, id: call.id }
@@ -233,7 +255,7 @@ export class Clients {
         call.zxid ?? 0,
         () => `call ${id} ends: ${call.outcome}${call.zxid === null ? '' : ` at ${formatZxid(call.zxid)}`}`,
       )
-      done(call.outcome === 'ok')
+      done(call.outcome === 'ok', call)
     }
     const died = (): void => {
       history.ended(Number.POSITIVE_INFINITY, call, 'unknown')

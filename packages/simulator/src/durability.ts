@@ -87,8 +87,9 @@ export class StoreRecord {
     if (zxid > this.#snapshot) this.#snapshot = zxid
   }
 
-  /** The store was opened again: its state must be one that it was told to have. @throws Violation */
-  reopened(member: PeerId, stored: StoredState): void {
+  /** The store was opened again: its state must be one of the `images` that it was told to have; `at`: which. @throws Violation */
+  reopened(member: PeerId, stored: StoredState): { readonly images: number; readonly at: number } {
+    const images = this.#images.length
     const at = this.#images.findIndex((image) => same(image, stored))
     if (at < 0) {
       const expected = this.#images.map(tell).join('; or ')
@@ -99,6 +100,7 @@ export class StoreRecord {
     this.#images = [this.#images[at]!]
     this.#tickets = [0]
     this.#staged.clear()
+    return { images, at }
   }
 }
 

@@ -23,7 +23,7 @@ interface Aim {
   readonly life: Life
   readonly matters: (effects: Effects) => boolean
   left: number
-  readonly strike: () => void
+  readonly strike: () => unknown
 }
 
 /** Makes trouble by plan, or as it is told, until it is told to stop; then it leaves nothing behind. */
@@ -252,10 +252,13 @@ class Fault {
 
   #crashInWrite(member: Member, lastsMs: number): boolean {
     if (member.life === null) return false
-    member.disk.failAfter(this.#random.below(12), () => {
+    const { disk } = member
+    disk.failAfter(this.#random.below(12), () => {
       this.#world.count('crash within a write')
-      member.crash()
-      this.#world.timeline.after(this.#random.span(10, lastsMs), 0, () => member.boot())
+      // Another member may have the disk by then.
+      const owner = this.#world.members.find((each) => each.disk === disk)!
+      owner.crash()
+      this.#world.timeline.after(this.#random.span(10, lastsMs), 0, () => owner.boot())
     })
     return true
   }
@@ -263,7 +266,12 @@ class Fault {
   #crashAtStep(member: Member, lastsMs: number): boolean {
     if (member.life === null) return false
     const [matters, times] = this.#random.pick(MOMENTS)
-    this.#faults.aim = { life: member.life, matters, left: this.#random.below(times), strike: () => void this.#crash(member, lastsMs) }
+    this.#faults.aim = {
+      life: member.life,
+      matters,
+      left: this.#random.below(times),
+      strike: () => this.#crash(member, lastsMs) && this.#world.count('crash behind a step'),
+    }
     return true
   }
 

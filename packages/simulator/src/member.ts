@@ -1,4 +1,4 @@
-import { type AntiphonError, formatZxid, type PeerId, type StateMachine } from '@antiphon/ports'
+import { type AntiphonError, formatZxid, type PeerId, type StateMachine, ZERO } from '@antiphon/ports'
 import { Replica } from '@antiphon/replica'
 import { VirtualClock } from './clock.ts'
 import type { SimDisk } from './disk.ts'
@@ -240,6 +240,7 @@ export class SimMember implements Member {
       replica: null,
       core: null,
       over: false,
+      shown: ZERO,
       requests: 0,
       onDeath: new Set(),
     }
@@ -259,7 +260,7 @@ export class SimMember implements Member {
   }
 
   /** Nothing in a simulation makes a replica stop by itself, but for a disk that fails; it comes back when that is repaired. */
-  #failed(life: Life, error: unknown, what: string): void {
+  #failed(life: Life, error: unknown, what: 'stopped' | 'refused to start' | 'failed to close'): void {
     if (life.over) return
     const { code, message, stack } = error as AntiphonError
     if (this.disk.excuses(code)) {

@@ -100,6 +100,9 @@ export interface Profile {
   readonly troubleMsMax: number
 }
 
+/** How often clients ask for more than a leader takes. */
+const FLOOD_CHANCE = 0.05
+
 export type ProfileName = 'small' | 'swarm'
 
 const SKEW_PER_MILLE_MAX = 20
@@ -122,20 +125,22 @@ export function drawProfile(name: ProfileName, random: SeededRandom): Profile {
   }
   const timerSlackMs = random.pick([0, 1, 10])
   const skewed = random.chance(0.5)
-  const paddingMax = random.pick([0, 0, 100, 2000])
-  const burst = random.pick(small ? [1, 1, 4, 12] : [1, 1, 4, 12, 60])
+  // More than the leader has room for, from everywhere.
+  const floods = !small && random.chance(FLOOD_CHANCE)
+  const paddingMax = floods ? 500 : random.pick([0, 0, 100, 2000])
+  const burst = floods ? 60 : random.pick(small ? [1, 1, 4, 12] : [1, 1, 4, 12, 60])
   const drawn: Omit<Profile, 'readLease' | 'jumpers'> = {
     voters,
     observers,
-    clients: random.between(1, 6),
+    clients: floods ? 6 : random.between(1, 6),
     requests: burst > 12 ? 800 : 200,
-    thinkMs: random.pick([10, 50, 150]),
+    thinkMs: floods ? 10 : random.pick([10, 50, 150]),
     timeoutMs: random.pick([300, 1000, 3000]),
     burst,
     readShare: random.pick([0.1, 0.3, 0.6]),
     keys: random.pick([1, 3, 8]),
     paddingMax,
-    queueBytesMax: random.pick([paddingMax + 512, 65_536]),
+    queueBytesMax: floods ? paddingMax + 512 : random.pick([paddingMax + 512, 65_536]),
     tickMs: 100,
     counterMax: random.pick([25, 0xffff_ffff, 0xffff_ffff, 0xffff_ffff]),
     syncLimitTicks: random.pick([4, 10]),
@@ -143,7 +148,7 @@ export function drawProfile(name: ProfileName, random: SeededRandom): Profile {
     snapshotEveryEntries: random.pick([10, 30, 100, 100_000]),
     retainSnapshots: random.pick([1, 2]),
     originWindow: random.pick([4, 64, 1024]),
-    windowBytes: random.pick([paddingMax + 1024, 8192, 65_536, 1_048_576]),
+    windowBytes: floods ? paddingMax + 1024 : random.pick([paddingMax + 1024, 8192, 65_536, 1_048_576]),
     recentBytes: random.pick([0, 2048, 65_536]),
     segmentBytes: random.pick([1024, 2048, 16_384]),
     network,

@@ -14,6 +14,7 @@ import { Ledger } from './ledger.ts'
 import { EventLoops } from './loops.ts'
 import { SimMember } from './member.ts'
 import { SimNetwork } from './network.ts'
+import { type Path, Paths } from './paths.ts'
 import { drawProfile, type Profile, type ProfileName } from './profile.ts'
 import { SeededRandom } from './random.ts'
 import { ReadWatch } from './read-watch.ts'
@@ -115,7 +116,7 @@ class Simulation implements World {
   readonly #faults: Faults
   readonly #clients: Clients
   readonly #reads: ReadWatch = new ReadWatch(this)
-  readonly #paths = new Map<string, number>()
+  readonly #paths = new Paths()
   readonly #leaders = new Map<number, PeerId>()
   readonly #loops: EventLoops = new EventLoops(this.timeline)
   /** Of each core that leads: the epoch that it has established, and which of its learners are streamed to. */
@@ -189,7 +190,7 @@ class Simulation implements World {
       undecided: this.#undecided,
       virtualMs: this.timeline.now,
       hash: this.trace.hash(),
-      paths: this.#paths,
+      paths: this.#paths.taken(),
     }
   }
 
@@ -251,8 +252,8 @@ class Simulation implements World {
     return needed
   }
 
-  count(path: string): void {
-    this.#paths.set(path, (this.#paths.get(path) ?? 0) + 1)
+  count(path: Path): void {
+    this.#paths.count(path)
   }
 
   /** Takes the next happening. Everything that it causes without waiting, promises included, belongs to the member on whose event loop it runs. */
@@ -284,7 +285,8 @@ class Simulation implements World {
     this.trace.add(this.timeline.now, id, KIND_HASHES[input.kind], writes.length * 1000 + effects.sends.length, commitTo ?? 0, () => tellStep(input, effects))
     if (breach !== null) this.report(breach)
     if (effects.fault !== null) this.report(new Violation('fault', `the core of member ${id} stops: ${effects.fault.code} ${effects.fault.message}`))
-    this.#countPaths(life, input, effects)
+    this.#paths.stepped(input, effects)
+    if (input.kind === 'propose' && input.run.time < life.clock.wall() - AHEAD_MS_MAX) this.count('stamped the median')
     this.#faults.stepped(life, effects)
     this.#countLeading(core, effects)
     this.#checkFounding(id, core)
@@ -310,19 +312,6 @@ class Simulation implements World {
     if (founding === null || founding.ensembleId === this.#ensembleId) return
     if (this.#ensembleId !== null) this.report(new Violation('founding', `member ${id} belongs to a second ensemble`))
     this.#ensembleId = founding.ensembleId
-  }
-
-  #countPaths(life: Life, input: Input, effects: Effects): void {
-    if (input.kind === 'message') this.count(input.message.kind)
-    if (input.kind === 'propose' && input.run.time < life.clock.wall() - AHEAD_MS_MAX) this.count('stamped the median')
-    for (const { mode } of effects.transfers) this.count(`transfer ${mode}`)
-    for (const write of effects.writes) {
-      if (write.truncateTo !== null) this.count('truncate')
-      if (write.install !== null) this.count('install')
-    }
-    if (effects.discards.length > 0) this.count('discard')
-    if (effects.stagedAppends.length > 0) this.count('staged append')
-    if (effects.role !== null) this.count(`role ${effects.role.role}${effects.role.active ? ' active' : ''}`)
   }
 
   /** Rules 12 and 17: what a leader does over connections that stay. */

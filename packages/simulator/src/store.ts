@@ -67,7 +67,17 @@ export class SimStore implements LogStore, ProcessStore {
       () =>
         `opens its store: ${formatZxid(log.start)} to ${formatZxid(log.last)}, epochs ${epochs.accepted}/${epochs.current}, snapshot ${formatZxid(snapshot?.zxid ?? ZERO)}`,
     )
-    this.#guard(() => this.#record.reopened(this.#member, stored))
+    this.#guard(() => {
+      const { durability } = this.#world
+      const { images, at } = this.#record.reopened(this.#member, stored)
+      this.#world.count(stored.founding === null ? 'opened empty' : 'opened founded')
+      if (at > 0) this.#world.count('opened with more than was durable')
+      if (at < images - 1) this.#world.count('opened without what was not durable')
+      if (snapshot !== null) this.#world.count('opened with a snapshot')
+      if (snapshot !== null && snapshot.zxid === log.last) this.#world.count('opened with a snapshot alone')
+      if (log.start > ZERO) this.#world.count('opened with a compacted log')
+      if (!durability.isCounted(this.#member)) this.#world.count('opened in a place where it does not count')
+    })
     return stored
   }
 

@@ -10,6 +10,7 @@ import type { History } from './history.ts'
 import type { Ledger } from './ledger.ts'
 import type { KeyedMachine } from './machine.ts'
 import type { SimNetwork, SimTransport } from './network.ts'
+import type { Path } from './paths.ts'
 import type { Profile } from './profile.ts'
 import type { SeededRandom } from './random.ts'
 import type { Timeline } from './timeline.ts'
@@ -31,6 +32,8 @@ export interface Life {
   replica: Replica<{ readonly keyed: KeyedMachine }> | null
   core: Core | null
   over: boolean
+  /** Up to where anybody was shown the state here: nobody may be shown less again. */
+  shown: Zxid
   /** Requests made so far, in their order. */
   requests: number
   /** Called when the process dies: whoever waits for it waits in vain. */
@@ -127,5 +130,5 @@ export interface World {
   /** The place behind which `member` must keep its log for the transfers that it has under way. */
   neededByTransfers(member: PeerId): Zxid
   /** How often a path was taken. */
-  count(path: string): void
+  count(path: Path): void
 }
