@@ -176,6 +176,12 @@ export class SimDisk {
     this.#die = die
   }
 
+  /** What was to die with it is another machine's affair: it goes to another member. */
+  movesOn(): void {
+    this.#dieAfter = -1
+    this.#die = null
+  }
+
   /** The process is gone and the machine with it. */
   crash(): void {
     this.#mounted?.unmount()

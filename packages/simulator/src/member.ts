@@ -154,6 +154,7 @@ export class SimMember implements Member {
     const { timeline, trace, durability } = this.#world
     trace.add(timeline.now, this.id, 34, other.id, 0, () => `and member ${other.id} have each other's DISK`)
     const { disk } = this
+    for (const each of [disk, other.disk]) each.movesOn()
     this.disk = other.disk
     other.disk = disk
     durability.swapped(this.id, other.id)
