@@ -6,7 +6,7 @@ import { applied, MutantTree, replaced } from './mutants.ts'
 /** Within so many seeds from the first one a bug must be found; a detector that needs more is broken. */
 const SEEDS = 1000
 /** The rest is `npm run museum`'s: these are found within seconds. */
-const HERE: readonly (number | string)[] = [2, 4, 5, 7, 11, 14, 17, 39, 41, 52]
+const HERE: readonly (number | string)[] = [2, 4, 5, 7, 14, 17, 39, 41, 45, 52]
 const PATIENCE_MS = 300_000
 
 let tree: MutantTree
