@@ -73,7 +73,7 @@ const EFFECTS: { readonly [Kind in keyof Effects]: Taken<Effects> } = {
   commitTo: { expected: true, isTaken: ({ commitTo }) => commitTo !== null },
   readable: { expected: true, isTaken: ({ readable }) => readable.length > 0 },
   quarantine: { expected: true, isTaken: ({ quarantine }) => quarantine !== null },
-  disputed: { expected: true, isTaken: ({ disputed }) => disputed !== null },
+  disputed: { expected: 'as long as a quorum is sound it can agree, and where none is the run ends', isTaken: ({ disputed }) => disputed !== null },
   snapshotDue: { expected: true, isTaken: ({ snapshotDue }) => snapshotDue !== null },
   role: { expected: true, isTaken: ({ role }) => role !== null },
   fault: { expected: NEVER_IN_A_SOUND_RUN, isTaken: ({ fault }) => fault !== null },
