@@ -187,6 +187,20 @@ describe('the leader under a lease (rule 23)', () => {
     expect(driven.step({ kind: 'read', number: 2 })).toEqual(['read 2 at 0.0'])
   })
 
+  test('goes on while connections flap: a closed one is silent only after syncLimit (rule 25)', () => {
+    const driven = leading({ config: LEASE })
+    driven.tick()
+    driven.from(1, pong(1))
+    driven.disconnect(1)
+    driven.disconnect(2)
+    driven.tick()
+    expect(granted(driven)).toBe(true)
+    for (let i = 0; i < 9; i++) driven.tick()
+    expect(driven.core.view().role).toBe('leading')
+    driven.tick()
+    expect(driven.core.view().role).toBe('looking')
+  })
+
   test('no lease outlives the reign', () => {
     const driven = leading({ config: { ...LEASE, leaseMs: 60_000 } })
     driven.tick()

@@ -156,7 +156,7 @@ export function leaderTick(step: Step, role: Leading): void {
     else ping(step, role)
     return
   }
-  if (!step.isQuorum((id) => step.counted(id) && (id === step.self || heardWithin(role, id, now.monotonic - syncLimit)))) {
+  if (!step.isQuorum((id) => (id === step.self ? step.counted(id) : heardWithin(role, id, now.monotonic - syncLimit)))) {
     leave(step, 'a quorum has fallen silent')
     return
   }
