@@ -31,7 +31,7 @@ import {
 } from './format.ts'
 import { emptyLog, type Log, type LogSettings } from './log-files.ts'
 import { LogIndex, type Segment } from './log-index.ts'
-import { FileReader, findLaterRecord, type RecordVisit, type Scan, scanBatches } from './scan.ts'
+import { FileReader, findLaterRecord, isPrefix, type RecordVisit, type Scan, scanBatches } from './scan.ts'
 
 /** What the folder holds, all of it durable. */
 export interface Recovered {
@@ -406,5 +406,5 @@ class Recovery {
 }
 
 function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
-  return a.length === b.length && a.every((byte, i) => byte === b[i])
+  return a.length === b.length && isPrefix(a, b)
 }

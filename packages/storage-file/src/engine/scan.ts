@@ -86,7 +86,7 @@ export class FileReader {
     let bytes = this.#headBytes()
     for (let readings = 2; readings <= HEAD_READINGS_MAX; readings++) {
       const again = this.#headBytes()
-      if (again.every((byte, i) => byte === bytes[i])) return again.length < Math.min(this.size, SEGMENT_HEAD_BYTES_MAX) ? null : decodeSegmentHead(again)
+      if (isPrefix(again, bytes)) return again.length < Math.min(this.size, SEGMENT_HEAD_BYTES_MAX) ? null : decodeSegmentHead(again)
       bytes = again
     }
     return null
@@ -96,6 +96,12 @@ export class FileReader {
     const bytes = new Uint8Array(Math.min(this.size, SEGMENT_HEAD_BYTES_MAX))
     return bytes.subarray(0, this.#disk.read(this.#file, bytes, 0))
   }
+}
+
+/** Does `bytes` begin with `prefix`? In a loop: a callback for each byte costs more than the reading. */
+export function isPrefix(prefix: Uint8Array, bytes: Uint8Array): boolean {
+  for (let i = 0; i < prefix.length; i++) if (prefix[i] !== bytes[i]) return false
+  return true
 }
 
 /** One record that holds. It is used again after the visit. */
