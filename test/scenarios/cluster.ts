@@ -1,11 +1,13 @@
 import {
   before,
+  type Chunk,
   CORE_DEFAULTS,
   Core,
   type CoreConfig,
   checkState,
   checkStep,
   checksumBehind,
+  crc32,
   describeEffects,
   describeMessage,
   type Effects,
@@ -21,6 +23,7 @@ import {
   type Now,
   type PeerId,
   peerId,
+  type Receive,
   RunBuilder,
   type SnapshotMeta,
   type Transfer,
@@ -47,10 +50,10 @@ export interface Node {
   diskHeld: boolean
   /** Messages to ourselves that a write has permitted. */
   readonly inbox: Message[]
+  /** What was taken in of a snapshot; outlives connections. */
+  staging: { receive: Receive; readonly chunks: Uint8Array[] } | null
   readonly reads: string[]
   fault: string | null
-  /** What replaces a void state. */
-  rebuild: SnapshotMeta | null
 }
 
 export interface ClusterOptions {
@@ -105,7 +108,7 @@ export class Cluster {
     )
     this.#settings = options.settings ?? {}
     for (const { id } of this.#members) {
-      this.nodes.set(id, { id, store: this.#freshStore(), core: null, diskHeld: false, inbox: [], reads: [], fault: null, rebuild: null })
+      this.nodes.set(id, { id, store: this.#freshStore(), core: null, diskHeld: false, inbox: [], staging: null, reads: [], fault: null })
     }
   }
 
@@ -145,6 +148,7 @@ export class Cluster {
   crash(id: number): void {
     const node = this.node(id)
     node.core = null
+    node.staging = null
     node.store.crash()
     node.inbox.length = 0
     for (const other of this.nodes.keys()) if (other !== id) this.disconnect(id, other)
@@ -279,8 +283,8 @@ export class Cluster {
     this.#count(message.kind)
     this.trace(`${a} -> ${b} ${describeMessage(message)}`)
     const receiver = this.node(b)
-    if (message.kind === 'CHUNK' && message.last) this.#received(receiver, peerId(a), number, message.transfer)
-    else this.step(b, { kind: 'message', from: peerId(a), connection: number, message })
+    this.step(b, { kind: 'message', from: peerId(a), connection: number, message })
+    if (message.kind === 'CHUNK') this.#stage(receiver, peerId(a), number, message)
     return true
   }
 
@@ -289,22 +293,25 @@ export class Cluster {
     return link === undefined ? 0 : (a < b ? link.pipes[0] : link.pipes[1]).queues[lane].length
   }
 
-  /** The whole snapshot is here: staged, or in the place of a void state if our own log is durable behind it. */
-  #received(receiver: Node, from: PeerId, connection: number, transfer: number): void {
-    const role = receiver.core?.state.role
-    if (role === undefined || role.name !== 'following' || role.leader !== from || role.connection !== connection) return
-    if (role.rebuilding === transfer) {
-      const meta = receiver.rebuild!
-      if (receiver.core!.state.durable < meta.zxid)
-        throw new Error(`member ${receiver.id} is to be rebuilt at ${formatZxid(meta.zxid)}, and has not flushed that`)
-      receiver.store.compact(meta)
-      this.step(receiver.id, { kind: 'rebuilt', transfer, snapshot: meta })
-      this.step(receiver.id, { kind: 'compacted', snapshot: meta, start: receiver.store.start })
-      return
-    }
-    if (role.staging?.transfer !== transfer) return
-    const generation = receiver.store.stage(role.staging.meta)
-    this.step(receiver.id, { kind: 'staged', transfer, generation, ok: true })
+  #stage(receiver: Node, from: PeerId, connection: number, { transfer, last, bytes }: Chunk): void {
+    const { staging } = receiver
+    if (staging === null || staging.receive.from !== from || staging.receive.connection !== connection || staging.receive.transfer !== transfer) return
+    staging.chunks.push(bytes)
+    if (!last) return
+    const { meta, rebuild } = staging.receive
+    if (String(staging.chunks) !== String(chunksOf(meta))) throw new Error(`member ${receiver.id} has staged parts of different snapshots`)
+    receiver.staging = null
+    if (rebuild) this.#rebuilt(receiver, transfer, meta)
+    else this.step(receiver.id, { kind: 'staged', transfer, generation: receiver.store.stage(meta), ok: true })
+  }
+
+  /** The whole snapshot is here, in the place of a void state if our own log is durable behind it. */
+  #rebuilt(receiver: Node, transfer: number, meta: SnapshotMeta): void {
+    if (receiver.core!.state.durable < meta.zxid)
+      throw new Error(`member ${receiver.id} is to be rebuilt at ${formatZxid(meta.zxid)}, and has not flushed that`)
+    receiver.store.compact(meta)
+    this.step(receiver.id, { kind: 'rebuilt', transfer, snapshot: meta })
+    this.step(receiver.id, { kind: 'compacted', snapshot: meta, start: receiver.store.start })
   }
 
   #send(node: Node, to: PeerId, connection: number, message: Message): void {
@@ -327,8 +334,7 @@ export class Cluster {
         this.step(node.id, { kind: 'transferred', transfer: transfer.transfer, upTo: ZERO, ok: false })
         return true
       }
-      this.#send(node, transfer.to, transfer.connection, { kind: 'SNAP', epoch: transfer.epoch, transfer: transfer.transfer, meta: snapshot })
-      this.#send(node, transfer.to, transfer.connection, { kind: 'CHUNK', transfer: transfer.transfer, index: 0, last: true, bytes: new Uint8Array(1) })
+      this.#streamSnapshot(node, transfer, snapshot)
       return true
     }
     let bytes = 0
@@ -341,6 +347,17 @@ export class Cluster {
     }
     this.step(node.id, { kind: 'transferred', transfer: transfer.transfer, upTo, ok: true })
     return true
+  }
+
+  #streamSnapshot(node: Node, { to, connection, epoch, transfer, resume }: Transfer, meta: SnapshotMeta): void {
+    const bytes = chunksOf(meta)
+    const digest = crc32OfAll(bytes.slice(0, resume?.chunks ?? 0))
+    const goesOn = resume !== null && resume.zxid === meta.zxid && resume.checksum === meta.checksum && resume.digest === digest
+    const chunks = goesOn ? resume.chunks : 0
+    this.#count(goesOn ? 'snapshot goes on' : resume === null ? 'snapshot begins' : 'snapshot begins anew')
+    this.#send(node, to, connection, { kind: 'SNAP', epoch, transfer, meta, chunks, digest: goesOn ? digest : 0 })
+    for (let index = chunks; index < bytes.length; index++)
+      this.#send(node, to, connection, { kind: 'CHUNK', transfer, index, last: index === bytes.length - 1, bytes: bytes[index]! })
   }
 
   #count(what: string): void {
@@ -362,10 +379,15 @@ export class Cluster {
 
   #carryOut(node: Node, core: Core, effects: Effects): void {
     for (const generation of effects.discards) node.store.discard(generation)
+    for (const transfer of effects.abandons) if (node.staging?.receive.transfer === transfer) node.staging = null
+    for (const receive of effects.receives) {
+      if (receive.chunks === 0) node.staging = { receive, chunks: [] }
+      else if (node.staging?.chunks.length === receive.chunks) node.staging.receive = receive
+      else throw new Error(`member ${node.id} goes on with a snapshot of which it has another part`)
+    }
     for (const staged of effects.stagedAppends) node.store.stageAppend(staged.generation, staged.runs)
     for (const write of effects.writes) node.store.write(write)
     for (const outgoing of effects.sends) this.#send(node, outgoing.to, outgoing.connection, outgoing.message)
-    for (const receive of effects.receives) if (receive.rebuild) node.rebuild = receive.meta
     for (const transfer of effects.transfers) this.transfers.push({ from: node.id, transfer })
     for (const grant of effects.readable) {
       const asked = this.#reads.get(`${node.id}/${grant.number}`)
@@ -443,6 +465,15 @@ export class Cluster {
       }
     }
   }
+}
+
+/** A snapshot's chunks: equal for equal snapshots, and only for those. */
+function chunksOf({ zxid, checksum }: SnapshotMeta): Uint8Array[] {
+  return Array.from({ length: 3 }, (_, index) => new TextEncoder().encode(`${zxid} ${checksum} ${index}`))
+}
+
+function crc32OfAll(chunks: readonly Uint8Array[]): number {
+  return chunks.reduce((digest, bytes) => crc32(bytes, digest), 0)
 }
 
 function holdsDurably(store: ModelStore, zxid: Zxid, checksum: number): boolean {

@@ -12,7 +12,7 @@ const LANES: readonly Lane[] = ['control', 'entries', 'bulk']
  * start [quietly] ID..   crash ID..   wipe ID..   (what was not flushed is lost in a crash)
  * cut A B | cut A     mend A B | mend A   (one link, or all of a member's; what is under way on it is lost)
  * hold ID.. release ID..                  (the disk of a member stops, or goes on, to flush)
- * tick ID..           pass TICKS          (one member's clock alone; everybody's, with everything delivered between)
+ * tick ID..           pass TICKS | pass until TEXT   (one member's clock alone; everybody's, with everything delivered between, or until TEXT was printed)
  * propose ID N        read ID             snapshot ID         digest DIGEST ID.. (of the state as applied now)
  * deliver A B LANE [N]   flush ID   hear ID   stream         (one event at a time)
  * run [until TEXT]    until nothing is under way, or TEXT was printed; no time passes
@@ -77,6 +77,7 @@ class Stage {
       case 'tick':
         return ids.forEach((id) => this.cluster.tick(id))
       case 'pass':
+        if (rest[0] === 'until') return this.#passUntil(rest.slice(1).join(' '))
         return this.#silently(rest[1] === 'quietly', () => {
           for (let i = 0; i < ids[0]!; i++) this.#passTick()
         })
@@ -144,9 +145,13 @@ class Stage {
 
   /** Every event that can happen, one after the other; `until` something was printed. */
   #run(until?: string): void {
+    const from = this.#printed.length
+    if (!this.#runUntil(until, from) && until !== undefined) throw new Error(`it never came to: ${until}\n${this.#printed.slice(from).join('\n')}`)
+  }
+
+  #runUntil(until: string | undefined, from: number): boolean {
     const { cluster } = this
     const members = [...cluster.nodes.keys()]
-    const from = this.#printed.length
     const done = (): boolean => until !== undefined && this.#printed.slice(from).some((line) => line.includes(until))
     for (let moved = true; moved; ) {
       moved = false
@@ -158,16 +163,29 @@ class Stage {
         }
       }
       while (!done() && cluster.stream()) moved = true
-      if (done()) return
+      if (done()) return true
     }
-    if (until !== undefined) throw new Error(`it never came to: ${until}\n${this.#printed.slice(from).join('\n')}`)
+    return done()
   }
 
   #passTick(): void {
+    this.#beginTick()
+    this.#run()
+  }
+
+  #beginTick(): void {
     this.cluster.pass(100)
     this.cluster.reconnect()
     for (const id of this.cluster.nodes.keys()) this.cluster.tick(id)
-    this.#run()
+  }
+
+  #passUntil(until: string): void {
+    const from = this.#printed.length
+    for (let ticks = 0; ticks < 400; ticks++) {
+      this.#beginTick()
+      if (this.#runUntil(until, from)) return
+    }
+    throw new Error(`it never came to: ${until}\n${this.#printed.slice(from).join('\n')}`)
   }
 
   #settle(quietly: boolean, only: readonly number[]): void {

@@ -137,8 +137,9 @@ export class ArrayStore implements LogStore {
     return true
   }
 
-  async openSnapshot(): Promise<Snapshot | null> {
-    const saved = this.content.snapshots.at(-1)
+  async openSnapshot(zxid?: Zxid): Promise<Snapshot | null> {
+    const { snapshots } = this.content
+    const saved = zxid === undefined ? snapshots.at(-1) : snapshots.find(({ meta }) => meta.zxid === zxid)
     if (saved === undefined) return null
     return {
       meta: saved.meta,

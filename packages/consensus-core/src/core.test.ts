@@ -204,7 +204,7 @@ describe('synchronisation', () => {
   test('history and epoch are one write, and ACK-LD hangs on it (museum 1, 2)', () => {
     const driven = synchronizing(runsOf(2))
     const [, second] = runsOf(2, 3)
-    expect(driven.from(3, { kind: 'DIFF', epoch: 5, after: z(1, 2), checksum: second!.previousChecksum })).toEqual([])
+    expect(driven.from(3, { kind: 'DIFF', epoch: 5, after: z(1, 2), checksum: second!.previousChecksum, staged: false })).toEqual([])
     expect(driven.from(3, { kind: 'PROPOSE', epoch: 5, committed: ZERO, run: second! })).toEqual(['write 2: append 2.1..2.3'])
     expect(driven.from(3, { kind: 'NEWLEADER', epoch: 5, last: second!.last, checksum: second!.checksum })).toEqual([
       'write 3: epochs accepted 5 current 5 | then ACK-LD 5 last 2.3 to 3',
@@ -214,13 +214,13 @@ describe('synchronisation', () => {
   test('NEWLEADER that does not end where our log ends closes the connection (rule 15)', () => {
     const driven = synchronizing(runsOf(2))
     const { last, checksum } = driven.core.state.history
-    driven.from(3, { kind: 'DIFF', epoch: 5, after: last, checksum })
+    driven.from(3, { kind: 'DIFF', epoch: 5, after: last, checksum, staged: false })
     expect(driven.from(3, { kind: 'NEWLEADER', epoch: 5, last: z(1, 3), checksum })[0]).toBe('close 3: NEWLEADER ends at 1.3, our history at 1.2')
   })
 
   test('equal ZXID with another checksum stops the replica (rule 6)', () => {
     const driven = synchronizing(runsOf(2))
-    expect(driven.from(3, { kind: 'DIFF', epoch: 5, after: z(1, 2), checksum: 1 })[0]).toMatch(/^fault DIVERGED/)
+    expect(driven.from(3, { kind: 'DIFF', epoch: 5, after: z(1, 2), checksum: 1, staged: false })[0]).toMatch(/^fault DIVERGED/)
     expect(driven.tick()).toEqual([])
   })
 
@@ -239,7 +239,7 @@ describe('synchronisation', () => {
     const driven = synchronizing(runsOf(2))
     const [, second] = runsOf(2, 3)
     expect(driven.from(3, { kind: 'PROPOSE', epoch: 5, committed: ZERO, run: second! })).toEqual([])
-    expect(driven.from(3, { kind: 'DIFF', epoch: 4, after: z(1, 2), checksum: second!.previousChecksum })).toEqual([])
+    expect(driven.from(3, { kind: 'DIFF', epoch: 4, after: z(1, 2), checksum: second!.previousChecksum, staged: false })).toEqual([])
   })
 
   test('nothing is committed before COMMIT-LD, however much was heard; and it carries the latest commit point (museum 4)', () => {

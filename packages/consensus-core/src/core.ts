@@ -6,7 +6,7 @@ import { decodeState, encodeState } from './encoding.ts'
 import { AntiphonError } from './errors.ts'
 import { followerTick, noteCommit, onPing, onPropose as onProposal } from './follower/broadcast.ts'
 import { onNewEpoch } from './follower/discovery.ts'
-import { onCommitLeader, onDiff, onNewLeader, onSnap, onStaged, onTrunc } from './follower/synchronization.ts'
+import { onChunk, onCommitLeader, onDiff, onNewLeader, onSnap, onStaged, onTrunc } from './follower/synchronization.ts'
 import { foundIfUnanimous, onFounded, onFounding, onIdentity, sendIdentity } from './founding.ts'
 import { endPointsUpTo } from './history.ts'
 import type { Input } from './input.ts'
@@ -220,7 +220,7 @@ function disconnected(step: Step, id: PeerId, connection: number): void {
   if (peer === undefined || peer.connection !== connection) return
   forget(peer)
   const { role } = state
-  if (role.name === 'following' && role.leader === id) leave(step, 'the connection to the leader is gone')
+  if (role.name === 'following' && role.leader === id) leave(step, 'the connection to the leader is gone', true)
   else if (role.name === 'leading') dropLearner(step, role, id, 'its connection is gone')
 }
 
@@ -280,6 +280,8 @@ function fromLeader(step: Step, role: Following, message: Message): void {
       return onDiff(step, role, message)
     case 'SNAP':
       return onSnap(step, role, message)
+    case 'CHUNK':
+      return onChunk(step, role, message)
     case 'NEWLEADER':
       return onNewLeader(step, role, message)
     case 'PROPOSE':

@@ -1,6 +1,6 @@
 import type { Effects, Outgoing, Write } from './effects.ts'
 import type { Input } from './input.ts'
-import type { Message } from './messages.ts'
+import type { Message, StagedPart } from './messages.ts'
 import type { Run } from './run.ts'
 import { formatZxid as z } from './zxid.ts'
 
@@ -8,6 +8,10 @@ import { formatZxid as z } from './zxid.ts'
 
 function run(of: Run): string {
   return of.entries === 1 ? z(of.first) : `${z(of.first)}..${z(of.last)}`
+}
+
+function part({ zxid, chunks, log }: StagedPart): string {
+  return `${z(zxid)} ${chunks} chunks${log === null ? '' : ` up to ${z(log.last)}`}`
 }
 
 export function describeMessage(message: Message): string {
@@ -23,13 +27,13 @@ export function describeMessage(message: Message): string {
     case 'NEWEPOCH':
       return `NEWEPOCH ${message.epoch}`
     case 'ACK-E':
-      return `ACK-E ${message.epoch} current ${message.current} last ${z(message.last)}${message.quarantined ? ', quarantined' : ''}`
+      return `ACK-E ${message.epoch} current ${message.current} last ${z(message.last)}${message.quarantined ? ', quarantined' : ''}${message.staged === null ? '' : ` staged ${part(message.staged)}`}`
     case 'TRUNC':
       return `TRUNC to ${z(message.to)}`
     case 'DIFF':
-      return `DIFF after ${z(message.after)}`
+      return `DIFF after ${message.staged ? 'staged ' : ''}${z(message.after)}`
     case 'SNAP':
-      return `SNAP ${message.transfer} at ${z(message.meta.zxid)}`
+      return `SNAP ${message.transfer} at ${z(message.meta.zxid)}${message.chunks > 0 ? ` from chunk ${message.chunks}` : ''}`
     case 'CHUNK':
       return `CHUNK ${message.transfer}/${message.index}${message.last ? ' last' : ''}`
     case 'STORED':
@@ -121,15 +125,17 @@ function describeOutgoing({ to, message }: Outgoing): string {
 export function describeEffects(effects: Effects): string[] {
   const lines: string[] = []
   for (const generation of effects.discards) lines.push(`discard generation ${generation}`)
+  for (const transfer of effects.abandons) lines.push(`abandon transfer ${transfer}`)
   for (const staged of effects.stagedAppends) lines.push(`staged append to ${staged.generation}: ${staged.runs.map(run).join(', ')}`)
   for (const write of effects.writes) lines.push(describeWrite(write))
   for (const outgoing of effects.sends) lines.push(describeOutgoing(outgoing))
   for (const transfer of effects.transfers)
     lines.push(
-      `transfer ${transfer.transfer} to ${transfer.to}: ${transfer.mode === 'snap' ? 'snapshot' : `entries (${z(transfer.after)}, ${z(transfer.upTo)}]`}`,
+      `transfer ${transfer.transfer} to ${transfer.to}: ${transfer.mode === 'snap' ? `snapshot${transfer.resume === null ? '' : ` ${part(transfer.resume)}`}` : `entries (${z(transfer.after)}, ${z(transfer.upTo)}]`}`,
     )
   for (const transfer of effects.cancels) lines.push(`cancel transfer ${transfer}`)
-  for (const receive of effects.receives) lines.push(`receive transfer ${receive.transfer} at ${z(receive.meta.zxid)}${receive.rebuild ? ' as the state' : ''}`)
+  for (const receive of effects.receives)
+    lines.push(`receive transfer ${receive.transfer} at ${z(receive.meta.zxid)}${receive.chunks > 0 ? ` from chunk ${receive.chunks}` : ''}${receive.rebuild ? ' as the state' : ''}`)
   for (const close of effects.closes) lines.push(`close ${close.peer}: ${close.reason}`)
   for (const refusal of effects.refusals) lines.push(`refuse ${refusal.peer}: ${refusal.error.code}: ${refusal.error.message}`)
   if (effects.commitTo !== null) lines.push(`commit to ${z(effects.commitTo)}`)

@@ -34,6 +34,7 @@ function ackEpoch(driven: DrivenCore, rest: Partial<AckEpoch> = {}): AckEpoch {
     wall: 1_000_000,
     quarantined: false,
     endPoints,
+    staged: null,
     ...rest,
   }
 }
@@ -91,7 +92,7 @@ function following(): DrivenCore {
   driven.from(3, { kind: 'NEWEPOCH', epoch: 2, attempt: { leader: peerId(3), nonce: 7 } })
   driven.persist()
   const { last, checksum } = driven.core.state.history
-  driven.from(3, { kind: 'DIFF', epoch: 2, after: last, checksum })
+  driven.from(3, { kind: 'DIFF', epoch: 2, after: last, checksum, staged: false })
   driven.from(3, { kind: 'NEWLEADER', epoch: 2, last, checksum })
   driven.persist()
   return driven
@@ -252,8 +253,8 @@ describe('a member that is judged', () => {
   test('takes a SNAP as its state, in front of a log that stays, and is as good as any again', () => {
     const driven = quarantined()
     const meta = metaAt(driven, tail)
-    expect(driven.from(3, { kind: 'SNAP', epoch: 2, transfer: 9, meta })).toEqual(['receive transfer 9 at 1.4 as the state'])
-    expect(driven.from(3, { kind: 'SNAP', epoch: 2, transfer: 10, meta })).toEqual([])
+    expect(driven.from(3, { kind: 'SNAP', epoch: 2, transfer: 9, meta, chunks: 0, digest: 0 })).toEqual(['receive transfer 9 at 1.4 as the state'])
+    expect(driven.from(3, { kind: 'SNAP', epoch: 2, transfer: 10, meta, chunks: 0, digest: 0 })).toEqual([])
     expect(driven.step({ kind: 'rebuilt', transfer: 9, snapshot: meta })).toEqual(['to 3: RECEIVED 9 up to 1.4'])
     expect(driven.core.view()).toMatchObject({ quarantined: null, last: tail, applied: tail })
     // What was still under way is of the former state.
@@ -263,19 +264,19 @@ describe('a member that is judged', () => {
 
   test('who is not quarantined takes no SNAP on an active relation', () => {
     const driven = active()
-    expect(driven.from(3, { kind: 'SNAP', epoch: 2, transfer: 9, meta: metaAt(driven, tail) })).toEqual([])
+    expect(driven.from(3, { kind: 'SNAP', epoch: 2, transfer: 9, meta: metaAt(driven, tail), chunks: 0, digest: 0 })).toEqual([])
   })
 
   test('a snapshot of another history than its own stops it', () => {
     const driven = quarantined()
-    const lines = driven.from(3, { kind: 'SNAP', epoch: 2, transfer: 9, meta: { ...metaAt(driven, tail), checksum: 1 } })
+    const lines = driven.from(3, { kind: 'SNAP', epoch: 2, transfer: 9, meta: { ...metaAt(driven, tail), checksum: 1 }, chunks: 0, digest: 0 })
     expect(lines).toHaveLength(1)
     expect(lines[0]).toMatch(/^fault DIVERGED: the history up to 1.4/)
   })
 
   test('a transfer that came to nothing ends the relation, so that it asks again', () => {
     const driven = quarantined()
-    driven.from(3, { kind: 'SNAP', epoch: 2, transfer: 9, meta: metaAt(driven, tail) })
+    driven.from(3, { kind: 'SNAP', epoch: 2, transfer: 9, meta: metaAt(driven, tail), chunks: 0, digest: 0 })
     expect(driven.step({ kind: 'rebuilt', transfer: 9, snapshot: null })).toContain('close 3: the snapshot that was to replace our state could not be stored')
     expect(driven.core.view().quarantined).toBe(tail)
   })

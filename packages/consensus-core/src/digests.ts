@@ -177,6 +177,7 @@ export function serveRebuilds(step: Step, role: Leading): void {
       after: zxid,
       upTo: zxid,
       bytesMax: Number.MAX_SAFE_INTEGER,
+      resume: null,
     })
   }
 }
@@ -195,7 +196,7 @@ export function acceptRebuild(step: Step, role: Following, { transfer, meta }: S
     return
   }
   role.rebuilding = transfer
-  step.receives.push({ transfer, from: role.leader, connection: role.connection, meta, rebuild: true })
+  step.receives.push({ transfer, from: role.leader, connection: role.connection, meta, chunks: 0, rebuild: true })
 }
 
 /** The shell has replaced the state, or could not. The log behind the snapshot is durable here and stays as it is (rule 14). */

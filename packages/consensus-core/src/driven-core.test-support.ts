@@ -172,6 +172,7 @@ export const ackEpoch = (epoch: number, rest: Partial<AckEpoch> = {}): AckEpoch 
   wall: 1_000_000,
   quarantined: false,
   endPoints: [],
+  staged: null,
   ...rest,
 })
 
@@ -202,7 +203,7 @@ export function established(options: ConstructorParameters<typeof DrivenCore>[0]
 export function welcomed(runs: Run[] = runsOf(2)): DrivenCore {
   const driven = synchronizing(runs)
   const { last, checksum } = driven.core.state.history
-  driven.from(3, { kind: 'DIFF', epoch: 5, after: last, checksum })
+  driven.from(3, { kind: 'DIFF', epoch: 5, after: last, checksum, staged: false })
   driven.from(3, { kind: 'NEWLEADER', epoch: 5, last, checksum })
   return driven
 }

@@ -1,5 +1,5 @@
 import type { AntiphonError } from './errors.ts'
-import type { Message } from './messages.ts'
+import type { Message, StagedPart } from './messages.ts'
 import type { Run } from './run.ts'
 import type { Checksum, Digest, Epochs, Founding, Millis, PeerId, SnapshotMeta } from './types.ts'
 import type { Zxid } from './zxid.ts'
@@ -40,6 +40,8 @@ export interface Transfer {
   readonly after: Zxid
   readonly upTo: Zxid
   readonly bytesMax: number
+  /** Of a `snap`: what its receiver has already, to be gone on with if a snapshot here begins with the very same chunks; else it is sent anew. */
+  readonly resume: StagedPart | null
 }
 
 /** Stage the CHUNKs of this transfer as a generation of its own (rule 14), then input `staged`. */
@@ -50,6 +52,8 @@ export interface Receive {
   readonly meta: SnapshotMeta
   /** Rule 28: it takes the place of our own snapshots, and of the machines' state, in front of a log that stays; then input `rebuilt`, not `staged`. */
   readonly rebuild: boolean
+  /** So many have come already, under an earlier transfer: this one brings the rest. 0: it begins. */
+  readonly chunks: number
 }
 
 /** Entries that follow a staged snapshot: into the generation's own log. */
@@ -99,6 +103,8 @@ export interface Quarantine {
 export interface Effects {
   /** The staged generation is void. */
   readonly discards: readonly number[]
+  /** Transfers of which the chunks were being staged, and are void. */
+  readonly abandons: readonly number[]
   readonly stagedAppends: readonly StagedAppend[]
   readonly writes: readonly Write[]
   /** Need no durability; may overtake any write's `afterwards`. */

@@ -23,10 +23,10 @@ export function onVote(step: Step, from: PeerId, message: Vote): void {
   if (asks) peer.cepoch = null
   if (role.name === 'looking') return
   if (asks) {
-    if (role.name === 'following' && role.leader === from && message.leader !== from) leave(step, `member ${from} is looking for another leader`)
+    if (role.name === 'following' && role.leader === from && message.leader !== from) leave(step, `member ${from} is looking for another leader`, true)
     else step.send(from, ownVote(step))
   } else if (role.name === 'following' && role.leader === from && message.state !== 'leading') {
-    leave(step, `member ${from} does not lead any more`)
+    leave(step, `member ${from} does not lead any more`, true)
   }
 }
 

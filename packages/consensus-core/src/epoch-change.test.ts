@@ -94,7 +94,7 @@ describe('change of epoch in place (rule 12)', () => {
     const [run] = chained(last, checksum, 5)
     expect(driven.from(3, { kind: 'PROPOSE', epoch: 5, committed: ZERO, run: run! })).toEqual([])
     driven.persist()
-    driven.from(3, { kind: 'DIFF', epoch: 6, after: last, checksum })
+    driven.from(3, { kind: 'DIFF', epoch: 6, after: last, checksum, staged: false })
     expect(driven.from(3, { kind: 'NEWLEADER', epoch: 6, last, checksum })).toEqual(['write 4: epochs accepted 6 current 6 | then ACK-LD 6 last 1.2 to 3'])
     driven.persist()
     expect(driven.from(3, { kind: 'COMMIT-LD', epoch: 6, committed: last })).toEqual(['role following of 3 epoch 6 active'])

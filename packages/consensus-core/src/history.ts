@@ -145,6 +145,13 @@ export function checksumAt(history: History, zxid: Zxid): Checksum | null {
   return null
 }
 
+/** Is the entry at `zxid`, with everything before it, in this history? By its checksum where memory tells that, else by its epoch: a ZXID has one author (rule 13). */
+export function includes(history: History, zxid: Zxid, checksum: Checksum): boolean {
+  const known = checksumAt(history, zxid)
+  if (known !== null) return known === checksum
+  return history.endPoints.some((end) => end.epoch === epochOf(zxid) && end.last >= zxid)
+}
+
 /** Where two histories part. */
 export interface CommonPoint {
   readonly zxid: Zxid

@@ -95,6 +95,8 @@ function checkRole(state: CoreState): string | null {
   }
   if (role.name === 'following' && role.counted && (role.phase === 'welcomed' || role.phase === 'active') && epochs.current !== role.epoch)
     return `following epoch ${role.epoch} with current epoch ${epochs.current}`
+  if (state.kept !== null && (role.name === 'leading' || (role.name === 'following' && role.staging !== null)))
+    return 'two histories are staged, or a leader keeps one'
   if (state.founding === null && (role.name !== 'looking' || role.electing)) return 'takes part without a founding record'
   return null
 }

@@ -95,6 +95,21 @@ export interface AckEpoch {
   readonly quarantined: boolean
   /** Ascending; the newest END_POINTS_MAX of them. */
   readonly endPoints: readonly EpochEnd[]
+  /** What a SNAP that broke off has left here; null when nothing. */
+  readonly staged: StagedPart | null
+}
+
+/** How far a snapshot has come in before its connection broke (rule 14). Counts for nothing but where its transfer goes on. */
+export interface StagedPart {
+  /** What the snapshot is of, and the history's checksum there. */
+  readonly zxid: Zxid
+  readonly checksum: Checksum
+  /** Chunks that have come, without gaps; 1 or more. */
+  readonly chunks: number
+  /** CRC-32 over their bytes. */
+  readonly digest: number
+  /** Where the log behind the snapshot ends, once all chunks are stored; null before. */
+  readonly log: { readonly last: Zxid; readonly checksum: Checksum } | null
 }
 
 /** Drop everything above `to`; a DIFF from there follows. */
@@ -111,6 +126,8 @@ export interface Diff {
   readonly epoch: number
   readonly after: Zxid
   readonly checksum: Checksum
+  /** They follow what the learner has staged, as its ACK-E told it, and not its own log. */
+  readonly staged: boolean
 }
 
 /** Head of a snapshot transfer; its CHUNKs follow on the same lane. */
@@ -119,6 +136,10 @@ export interface Snap {
   readonly epoch: number
   readonly transfer: number
   readonly meta: SnapshotMeta
+  /** The learner has so many chunks, as its ACK-E told it, and they are the first ones of this snapshot: the rest follows. 0: it begins anew. */
+  readonly chunks: number
+  /** CRC-32 over the bytes of those chunks of the sender's own; 0 when there are none. */
+  readonly digest: number
 }
 
 /** Shell to shell. */
@@ -131,11 +152,11 @@ export interface Chunk {
   readonly bytes: Uint8Array
 }
 
-/** Credit for chunks (rule 18); counts for nothing else. Shell to shell. */
+/** Credit for chunks (rule 18); counts for nothing else. From a sender: so many of those that its receiver has are the same here, and it goes on comparing. Shell to shell. */
 export interface Stored {
   readonly kind: 'STORED'
   readonly transfer: number
-  /** Chunks stored so far. */
+  /** Chunks stored so far, of the whole snapshot. */
   readonly chunks: number
 }
 

@@ -42,6 +42,7 @@ function join(driven: DrivenCore, peer: number): void {
     wall: 1_000_000,
     quarantined: false,
     endPoints: [],
+    staged: null,
   }
   driven.from(peer, { kind: 'CEPOCH', accepted: 0, acceptedFrom: null })
   if (driven.writes.length > 0) driven.persist()
@@ -63,7 +64,7 @@ function follow(driven: DrivenCore, leader: number, epoch: number): void {
   driven.from(leader, { ...vote('leading', leader, 1), epoch })
   driven.from(leader, { kind: 'NEWEPOCH', epoch, attempt: { leader: peerId(leader), nonce: 7 } })
   driven.persist()
-  driven.from(leader, { kind: 'DIFF', epoch, after: last, checksum })
+  driven.from(leader, { kind: 'DIFF', epoch, after: last, checksum, staged: false })
   driven.from(leader, { kind: 'NEWLEADER', epoch, last, checksum })
   driven.persist()
   driven.from(leader, { kind: 'COMMIT-LD', epoch, committed: ZERO })
@@ -137,7 +138,7 @@ describe('rounds of reads (rule 23)', () => {
     driven.from(3, { kind: 'NEWEPOCH', epoch: 1, attempt: { leader: peerId(3), nonce: 7 } })
     driven.persist()
     expect(driven.from(3, ping(4))).toEqual(['to 3: PONG 1'])
-    driven.from(3, { kind: 'DIFF', epoch: 1, after: ZERO, checksum: 0 })
+    driven.from(3, { kind: 'DIFF', epoch: 1, after: ZERO, checksum: 0, staged: false })
     driven.from(3, { kind: 'NEWLEADER', epoch: 1, last: ZERO, checksum: 0 })
     expect(driven.from(3, ping(5))).toEqual(['to 3: PONG 1 round 5'])
   })

@@ -1,14 +1,14 @@
 import type { RoleName } from './effects.ts'
-import type { Following, Leading } from './state.ts'
+import type { Following, Leading, Staging } from './state.ts'
 import { looking } from './state.ts'
 import type { Step } from './step.ts'
 import { ZERO } from './zxid.ts'
 
 /**
  * Back to LOOKING. Whoever changes its mind closes the connections of the relation that ends: nothing that is still under way from it can then be taken for a part of
- * the next one, on any lane. `failed`: the relation never became active (rule 11).
+ * the next one, on any lane. `keeps`: it ended for no reason of its own, so that what it has staged may go on under the next one (rule 14).
  */
-export function leave(step: Step, reason: string): void {
+export function leave(step: Step, reason: string, keeps = false): void {
   const { state } = step
   const { role } = state
   if (role.name === 'looking') return
@@ -27,7 +27,10 @@ export function leave(step: Step, reason: string): void {
     for (const [id, peer] of state.peers)
       if (peer.identified) step.send(id, { kind: 'VOTE', state: 'looking', leader: 0, zxid: ZERO, epoch: 0, round: state.round })
   } else {
-    if (role.staging?.generation != null) step.discards.push(role.staging.generation)
+    if (role.staging !== null) {
+      if (keeps && role.staging.chunks > 0) state.kept = role.staging
+      else voidStaging(step, role.staging)
+    }
     step.peer(role.leader).parted = true
     if (step.peer(role.leader).connection === role.connection) step.close(role.leader, reason)
   }
@@ -50,6 +53,20 @@ export function voidReads(step: Step, role: Leading | Following): void {
     for (const number of role.reads) step.readable.push({ number, zxid: null })
     role.reads = []
   }
+}
+
+/** What was staged goes, all of it. */
+export function voidStaging(step: Step, staging: Staging): void {
+  if (staging.generation === null) step.abandons.push(staging.transfer)
+  else step.discards.push(staging.generation)
+}
+
+/** What an earlier relation has left is of no use any more. */
+export function dropKept(step: Step): void {
+  const { kept } = step.state
+  if (kept === null) return
+  step.state.kept = null
+  voidStaging(step, kept)
 }
 
 /** Tells the shell what we are now. */

@@ -25,6 +25,8 @@ export interface CoreState {
   readonly underway: UnderwayWrite[]
   readonly peers: Map<PeerId, PeerState>
   role: RoleState
+  /** What a relation that broke has left staged (rule 14): in this process only, never beside a `staging` of the role, and nothing while we lead. */
+  kept: Staging | null
   /** Fast leader election's logical clock. */
   round: number
   /** Highest accepted epoch of a counted voter that was ever heard of: the next epoch is above (rule 10). */
@@ -133,11 +135,18 @@ export interface Following {
   rebuilding: number
 }
 
-/** A snapshot on its way in, with the history that will follow it (rule 14). */
+/** A snapshot on its way in, with the history that will follow it (rule 14). Nothing of it is acknowledged or counted before it is installed. */
 export interface Staging {
-  readonly transfer: number
+  /** The leader's number of it; another one when it goes on under another relation. */
+  transfer: number
   /** Null until all chunks are stored. */
   generation: number | null
+  /** Chunks that have come, without gaps. */
+  chunks: number
+  /** CRC-32 over their bytes. */
+  digest: number
+  /** The last one has come. */
+  complete: boolean
   readonly meta: SnapshotMeta
   readonly history: History
 }
@@ -258,6 +267,7 @@ export function freshState(config: CoreConfig, stored: StoredState, now: Now): C
     underway: [],
     peers,
     role: looking(now.monotonic),
+    kept: null,
     round: 0,
     acceptedHeard: 0,
     failures: 0,

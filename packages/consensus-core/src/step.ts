@@ -27,6 +27,7 @@ export class Step implements Effects {
   now: Now = { monotonic: 0, wall: 0 }
 
   readonly discards: number[] = []
+  readonly abandons: number[] = []
   readonly stagedAppends: StagedAppend[] = []
   readonly writes: Write[] = []
   readonly sends: Outgoing[] = []
@@ -53,6 +54,7 @@ export class Step implements Effects {
   begin(now: Now): void {
     this.now = now
     if (this.discards.length > 0) this.discards.length = 0
+    if (this.abandons.length > 0) this.abandons.length = 0
     if (this.stagedAppends.length > 0) this.stagedAppends.length = 0
     if (this.writes.length > 0) this.writes.length = 0
     if (this.sends.length > 0) this.sends.length = 0

@@ -23,9 +23,13 @@ export interface LogStore {
   read(after: Zxid, upTo: Zxid, bytesMax: number): Promise<readonly Run[]>
   /** A snapshot of our own, or a leader's that replaces them; the log is durable through `meta.zxid`. Invisible until whole and flushed; then it takes the place of one at the same ZXID. Void (resolves false) when an install overtakes it. */
   saveSnapshot(meta: SnapshotMeta, chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): Promise<boolean>
-  /** The newest snapshot, pinned until its `close()`; null when there is none. */
-  openSnapshot(): Promise<Snapshot | null>
-  /** A leader's snapshot with a log of its own behind it: invisible to `open()` until a Write installs it. Resolves when durable. Generations are numbered from 1, never used again. */
+  /** The newest snapshot, or the one at `zxid` as long as it is kept, pinned until its `close()`; null when there is none. */
+  openSnapshot(zxid?: Zxid): Promise<Snapshot | null>
+  /**
+   * A leader's snapshot with a log of its own behind it: invisible to `open()` until a Write installs it. Resolves when durable. Generations are numbered from 1, never used again.
+   * `chunks` may stand still for as long as they like (a connection was lost, and the rest comes over another one): that holds up nothing else, and costs no more than what was given. When
+   * they throw, or the store is opened again, it is void.
+   */
   stage(meta: SnapshotMeta, chunks: AsyncIterable<Uint8Array>): Promise<number>
   /** Appends to a staged generation's log; durable at `done`, and in any case before a later Write that installs the generation. */
   stageAppend(generation: number, runs: readonly Run[], done: (error: AntiphonError | null) => void): void

@@ -1,11 +1,14 @@
-import type { Message, Transfer } from '@antiphon/consensus-core'
+import { crc32, type Message, type StagedPart, type Transfer } from '@antiphon/consensus-core'
 import type { LogStore, PeerId, Snapshot, Zxid } from '@antiphon/ports'
 import { AntiphonError, type Run, ZERO } from '@antiphon/ports'
 import type { Links } from './links.ts'
+import { Signal } from './signal.ts'
 
 const READ_BYTES = 1024 * 1024
 /** Chunks sent and not yet reported as stored (rule 18). */
 const CREDIT_CHUNKS = 4
+/** While what the receiver has is compared, it hears of it this often: its patience is bounded (rule 18). */
+const COMPARED_CHUNKS = 16
 
 export interface SendingHost {
   readonly store: LogStore
@@ -19,24 +22,10 @@ class Sending {
   stopped = false
   /** As the receiver told. */
   stored = 0
-  #wake: (() => void) | null = null
+  readonly signal: Signal = new Signal()
 
   constructor(transfer: Transfer) {
     this.transfer = transfer
-  }
-
-  /** Something has changed: room in the lane, credit, or the end. */
-  wake(): void {
-    this.#wake?.()
-  }
-
-  change(): Promise<void> {
-    return new Promise((resolve) => {
-      this.#wake = () => {
-        this.#wake = null
-        resolve()
-      }
-    })
   }
 }
 
@@ -85,19 +74,19 @@ export class SendingTransfers {
   }
 
   onDrain(peer: PeerId, connection: number): void {
-    for (const sending of this.#sendings.values()) if (isOn(sending, peer, connection)) sending.wake()
+    for (const sending of this.#sendings.values()) if (isOn(sending, peer, connection)) sending.signal.raise()
   }
 
   onStored(peer: PeerId, connection: number, transfer: number, chunks: number): void {
     const sending = this.#sendings.get(transfer)
     if (sending === undefined || !isOn(sending, peer, connection)) return
     sending.stored = Math.max(sending.stored, chunks)
-    sending.wake()
+    sending.signal.raise()
   }
 
   #stop(sending: Sending): void {
     sending.stopped = true
-    sending.wake()
+    sending.signal.raise()
   }
 
   /** How far it came; null when it is over before its end. */
@@ -128,26 +117,52 @@ export class SendingTransfers {
   }
 
   async #snap(sending: Sending): Promise<boolean> {
-    const snapshot = await this.#host.store.openSnapshot()
-    if (snapshot === null) return false
+    const { resume } = sending.transfer
+    if (resume !== null) {
+      const ended = await this.#open(resume.zxid, (snapshot) => this.#rest(sending, snapshot, resume))
+      if (ended !== null || sending.stopped) return ended === true
+    }
+    return (await this.#open(undefined, (snapshot) => this.#chunks(sending, snapshot, snapshot.chunks()[Symbol.asyncIterator](), 0, 0))) === true
+  }
+
+  async #open(zxid: Zxid | undefined, use: (snapshot: Snapshot) => Promise<boolean | null>): Promise<boolean | null> {
+    const snapshot = await this.#host.store.openSnapshot(zxid)
+    if (snapshot === null) return null
     try {
-      return await this.#chunks(sending, snapshot)
+      return await use(snapshot)
     } finally {
       await snapshot.close()
     }
   }
 
-  async #chunks(sending: Sending, snapshot: Snapshot): Promise<boolean> {
-    const { transfer, epoch } = sending.transfer
-    if (!(await this.#send(sending, { kind: 'SNAP', epoch, transfer, meta: snapshot.meta }))) return false
-    let index = 0
-    let held: Uint8Array | null = null
-    for await (const bytes of snapshot.chunks()) {
-      if (held !== null && !(await this.#send(sending, { kind: 'CHUNK', transfer, index: index++, last: false, bytes: held }))) return false
-      held = bytes
-      while (index - sending.stored >= CREDIT_CHUNKS && !sending.stopped) await sending.change()
+  /** Goes on where an earlier transfer broke off; null unless this snapshot begins with exactly the chunks that the receiver has (rule 14). */
+  async #rest(sending: Sending, snapshot: Snapshot, resume: StagedPart): Promise<boolean | null> {
+    const { to, connection, transfer } = sending.transfer
+    if (snapshot.meta.zxid !== resume.zxid || snapshot.meta.checksum !== resume.checksum) return null
+    const chunks = snapshot.chunks()[Symbol.asyncIterator]()
+    let digest = 0
+    for (let compared = 0; compared < resume.chunks; ) {
+      const next = await chunks.next()
+      if (next.done === true || sending.stopped) return null
+      digest = crc32(next.value, digest)
+      if (++compared % COMPARED_CHUNKS === 0) this.#host.links.post({ to, connection, message: { kind: 'STORED', transfer, chunks: compared } })
     }
-    return held !== null && (await this.#send(sending, { kind: 'CHUNK', transfer, index, last: true, bytes: held }))
+    return digest === resume.digest ? this.#chunks(sending, snapshot, chunks, resume.chunks, digest) : null
+  }
+
+  /** The head, and those chunks that the iterator has left. */
+  async #chunks(sending: Sending, { meta }: Snapshot, chunks: AsyncIterator<Uint8Array>, first: number, digest: number): Promise<boolean> {
+    const { transfer, epoch } = sending.transfer
+    sending.stored = first
+    if (!(await this.#send(sending, { kind: 'SNAP', epoch, transfer, meta, chunks: first, digest }))) return false
+    let next = await chunks.next()
+    for (let index = first; next.done !== true; index++) {
+      const { value: bytes } = next
+      next = await chunks.next()
+      while (index - sending.stored >= CREDIT_CHUNKS && !sending.stopped) await sending.signal.change()
+      if (!(await this.#send(sending, { kind: 'CHUNK', transfer, index, last: next.done === true, bytes }))) return false
+    }
+    return true
   }
 
   /** False: the transfer is over. */
@@ -155,7 +170,7 @@ export class SendingTransfers {
     const { to, connection } = sending.transfer
     while (!sending.stopped && !this.#host.links.offer(to, connection, message)) {
       if (!this.#host.links.isLive(to, connection)) return false
-      await sending.change()
+      await sending.signal.change()
     }
     return !sending.stopped
   }

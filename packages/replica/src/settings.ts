@@ -71,6 +71,8 @@ export interface ReplicaSettings<M extends Machines = Machines> {
   readonly snapshotEveryEntries?: number
   /** How many snapshots are kept, and the log behind the oldest of them. 3. */
   readonly retainSnapshots?: number
+  /** What snapshots are cut into, on the disk and on the wire: transfers that broke off go on only between members with the same. 256 KiB. */
+  readonly snapshotChunkBytes?: number
   /** Bytes of our own requests that wait or are under way; also of other replicas' requests that wait here. 64 MiB. */
   readonly queueBytesMax?: number
   /** Longest stretch of the event loop for work that grows with the state or the log. 10. */
@@ -110,6 +112,7 @@ export interface Resolved {
   readonly digestEvery: number
   readonly snapshotEveryEntries: number
   readonly retainSnapshots: number
+  readonly snapshotChunkBytes: number
   readonly queueBytesMax: number
   readonly sliceMs: number
   readonly core: Omit<CoreConfig, 'freshEnsembleId' | 'seed'>
@@ -120,7 +123,7 @@ export interface NamedMachine {
   readonly machine: AnyMachine
 }
 
-type OwnNumber = 'requestBytesMax' | 'originWindow' | 'digestEvery' | 'snapshotEveryEntries' | 'retainSnapshots' | 'queueBytesMax' | 'sliceMs'
+type OwnNumber = 'requestBytesMax' | 'originWindow' | 'digestEvery' | 'snapshotEveryEntries' | 'retainSnapshots' | 'snapshotChunkBytes' | 'queueBytesMax' | 'sliceMs'
 
 export const REPLICA_DEFAULTS: Readonly<Record<OwnNumber, number>> = {
   requestBytesMax: 1024 * 1024,
@@ -128,6 +131,7 @@ export const REPLICA_DEFAULTS: Readonly<Record<OwnNumber, number>> = {
   digestEvery: 1024,
   snapshotEveryEntries: 100_000,
   retainSnapshots: 3,
+  snapshotChunkBytes: 256 * 1024,
   queueBytesMax: 64 * 1024 * 1024,
   sliceMs: 10,
 }
@@ -135,6 +139,7 @@ export const REPLICA_DEFAULTS: Readonly<Record<OwnNumber, number>> = {
 /** A change must fit a frame together with its head, and a run holds at least one. */
 const REQUEST_BYTES_LIMIT = 32 * 1024 * 1024
 const MACHINES_MAX = 255
+const SNAPSHOT_CHUNK_BYTES = { min: 64, max: 16 * 1024 * 1024 }
 const CORE_NUMBERS = [
   'tickMs',
   'syncLimitTicks',
@@ -167,6 +172,11 @@ export function resolveSettings(settings: ReplicaSettings): Resolved {
     throw invalidSettings('a change of requestBytesMax does not fit into windowBytes', 'Raise `windowBytes`, or lower `requestBytesMax`.')
   if (own.requestBytesMax > own.queueBytesMax)
     throw invalidSettings('a request of requestBytesMax does not fit into queueBytesMax', 'Raise `queueBytesMax`, or lower `requestBytesMax`.')
+  if (own.snapshotChunkBytes < SNAPSHOT_CHUNK_BYTES.min || own.snapshotChunkBytes > SNAPSHOT_CHUNK_BYTES.max)
+    throw invalidSettings(
+      `snapshotChunkBytes is not from ${SNAPSHOT_CHUNK_BYTES.min} to ${SNAPSHOT_CHUNK_BYTES.max}`,
+      'Correct `snapshotChunkBytes`, or leave it out.',
+    )
   const fingerprint = fingerprintOf(initial, machines, [
     own.requestBytesMax,
     own.originWindow,

@@ -104,6 +104,7 @@ export class Shell {
       clock,
       sliceMs: resolved.sliceMs,
       everyEntries: resolved.snapshotEveryEntries,
+      chunkBytes: resolved.snapshotChunkBytes,
       retain: resolved.retainSnapshots,
       applier: this.applier,
       durable: () => this.core.state.durable,
@@ -293,6 +294,7 @@ export class Shell {
     const { store } = this.#parts
     this.#wakeAt = effects.wakeAt
     for (const generation of effects.discards) store.discard(generation)
+    for (const transfer of effects.abandons) this.#staging.abandon(transfer)
     for (const { generation, runs } of effects.stagedAppends) store.stageAppend(generation, runs, this.#onStagedAppend)
     for (const write of effects.writes) this.#write(write)
     for (const out of effects.sends) {

@@ -3,7 +3,9 @@ import { expect, test } from 'vitest'
 import { failure, ListMachine } from './ensemble.test-support.ts'
 import { decodeRegistration, encodeRegistration, OriginTable } from './origins.ts'
 import { decodeRefusal, encodeRefusal, encodeTooLarge } from './refusal.ts'
-import { decodeHead, describeMachines, encodeHead, PACKET_BYTES, Packer, Unpacker } from './snapshot-format.ts'
+import { decodeHead, describeMachines, encodeHead, Packer, Unpacker } from './snapshot-format.ts'
+
+const PACKET_BYTES = 64 * 1024
 
 const machines = [{ name: 'list', machine: new ListMachine('list', 3) }]
 const meta: SnapshotMeta = {
@@ -29,7 +31,7 @@ async function* streamOf(packets: readonly Uint8Array[]): AsyncGenerator<Uint8Ar
 
 /** The packets of these chunks of machines 1 and 2. */
 function pack(first: readonly Uint8Array[], second: readonly Uint8Array[]): Uint8Array[] {
-  const packer = new Packer()
+  const packer = new Packer(PACKET_BYTES)
   return [...first.flatMap((chunk) => [...packer.add(1, chunk)]), ...second.flatMap((chunk) => [...packer.add(2, chunk)]), ...packer.end()]
 }
 

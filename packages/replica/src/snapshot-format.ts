@@ -13,7 +13,8 @@ import type { NamedMachine } from './settings.ts'
  * 6  ...  bytes
  * ```
  *
- * The last record of all has machine 0 and no bytes: a snapshot without it was cut off. Equal states at equal ZXIDs make equal bytes.
+ * The last record of all has machine 0 and no bytes: a snapshot without it was cut off. Equal states at equal ZXIDs make equal bytes, and
+ * with equal settings equal chunks: a transfer that began under one leader goes on under another (rule 14).
  */
 export interface SnapshotHead {
   readonly ensembleId: EnsembleId
@@ -27,7 +28,6 @@ export interface SnapshotHead {
 const FORMAT = 1
 const RECORD_HEAD_BYTES = 6
 const ENDS_CHUNK = 1
-export const PACKET_BYTES: number = 256 * 1024
 /** Most states are small. */
 const PACKET_BYTES_AT_FIRST = 4096
 
@@ -107,10 +107,16 @@ function parse(bytes: Uint8Array): Partial<StoredHead> {
   throw corrupt('the head of a snapshot can not be read')
 }
 
-/** Packs records into packets of about PACKET_BYTES. Every byte is copied once: the machine's chunks may be of any size. */
+/** Packs records into packets of at most `bytesEach`. Every byte is copied once: the machine's chunks may be of any size. */
 export class Packer {
-  #packet: Uint8Array = new Uint8Array(PACKET_BYTES_AT_FIRST)
+  readonly #bytesEach: number
+  #packet: Uint8Array
   #length = 0
+
+  constructor(bytesEach: number) {
+    this.#bytesEach = bytesEach
+    this.#packet = new Uint8Array(Math.min(bytesEach, PACKET_BYTES_AT_FIRST))
+  }
 
   take(): Uint8Array {
     const packet = this.#packet.slice(0, this.#length)
@@ -122,8 +128,8 @@ export class Packer {
   *add(machine: number, chunk: Uint8Array): Iterable<Uint8Array> {
     let at = 0
     do {
-      if (this.#length + RECORD_HEAD_BYTES >= PACKET_BYTES) yield this.take()
-      const taken = Math.min(chunk.length - at, PACKET_BYTES - this.#length - RECORD_HEAD_BYTES)
+      if (this.#length + RECORD_HEAD_BYTES >= this.#bytesEach) yield this.take()
+      const taken = Math.min(chunk.length - at, this.#bytesEach - this.#length - RECORD_HEAD_BYTES)
       this.#record(machine, at + taken === chunk.length ? ENDS_CHUNK : 0, chunk.subarray(at, at + taken))
       at += taken
     } while (at < chunk.length)
@@ -131,7 +137,7 @@ export class Packer {
 
   /** The last packet, closed by the last record of all. */
   *end(): Iterable<Uint8Array> {
-    if (this.#length + RECORD_HEAD_BYTES > PACKET_BYTES) yield this.take()
+    if (this.#length + RECORD_HEAD_BYTES > this.#bytesEach) yield this.take()
     this.#record(0, ENDS_CHUNK, new Uint8Array(0))
     yield this.take()
   }
@@ -148,7 +154,7 @@ export class Packer {
   }
 
   #grow(needed: number): void {
-    const grown = new Uint8Array(Math.min(PACKET_BYTES, Math.max(needed, this.#packet.length * 4)))
+    const grown = new Uint8Array(Math.min(this.#bytesEach, Math.max(needed, this.#packet.length * 4)))
     grown.set(this.#packet.subarray(0, this.#length))
     this.#packet = grown
   }

@@ -15,6 +15,7 @@ import type { Applier } from './applier.ts'
 import { diverged, messageOf } from './errors.ts'
 import type { OriginTable } from './origins.ts'
 import type { NamedMachine } from './settings.ts'
+import { Signal } from './signal.ts'
 import { decodeHead, describeMachines, encodeHead, Packer, Unpacker } from './snapshot-format.ts'
 
 export interface Restored {
@@ -100,6 +101,7 @@ export interface SnapshotsHost {
   readonly clock: Clock
   readonly sliceMs: Millis
   readonly everyEntries: number
+  readonly chunkBytes: number
   readonly retain: number
   readonly applier: Applier
   /** The log is durable here up to this ZXID. */
@@ -124,7 +126,7 @@ export class Snapshots {
   /** A snapshot that was begun before the last of them is of a void state. */
   #quarantines = 0
   #stopped = false
-  #awaitsDurable: (() => void) | null = null
+  readonly #changed: Signal = new Signal()
 
   constructor(host: SnapshotsHost) {
     this.#host = host
@@ -159,7 +161,7 @@ export class Snapshots {
   quarantine(): void {
     this.#quarantines++
     this.#wanted = null
-    this.#awaitsDurable?.()
+    this.#changed.raise()
   }
 
   /** Resolves when none is under way. */
@@ -179,12 +181,12 @@ export class Snapshots {
 
   /** Writes have become durable. */
   onDurable(): void {
-    this.#awaitsDurable?.()
+    this.#changed.raise()
   }
 
   stop(): void {
     this.#stopped = true
-    this.#awaitsDurable?.()
+    this.#changed.raise()
   }
 
   /** Everything that fixes the view happens before the first wait. */
@@ -198,8 +200,7 @@ export class Snapshots {
       const meta: SnapshotMeta = { zxid, checksum, endPoints: this.#host.endPointsUpTo(zxid, checksum), time }
       const head = encodeHead({ ensembleId, meta, configuration, origins: applier.table, machines: describeMachines(machines) })
       const views = machines.map(({ machine }) => machine.snapshot())
-      while (this.#host.durable() < zxid && !this.#stopped && !isVoid()) await new Promise<void>((resolve) => (this.#awaitsDurable = resolve))
-      this.#awaitsDurable = null
+      while (this.#host.durable() < zxid && !this.#stopped && !isVoid()) await this.#changed.change()
       if (this.#stopped || applier.isBlocked || this.#restores !== restores || isVoid()) return
       const kept = await store.saveSnapshot(meta, this.#stream(head, views, isVoid))
       if (!kept || this.#stopped) return
@@ -214,7 +215,7 @@ export class Snapshots {
 
   async *#stream(head: Uint8Array, views: readonly Iterable<Uint8Array>[], isVoid: () => boolean): AsyncGenerator<Uint8Array, void, undefined> {
     const slicer = new Slicer(this.#host.clock, this.#host.sliceMs)
-    const packer = new Packer()
+    const packer = new Packer(this.#host.chunkBytes)
     yield head
     for (const [index, view] of views.entries()) {
       for (const chunk of view) {

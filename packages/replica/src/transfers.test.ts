@@ -11,7 +11,7 @@ import { StagingTransfers } from './staging.ts'
 
 const PEER = 2 as PeerId
 const meta: SnapshotMeta = { zxid: zxidOf(1, 5), checksum: 3, endPoints: [], time: 9 }
-const transfer: Transfer = { transfer: 7, to: PEER, connection: 3, mode: 'snap', epoch: 2, after: ZERO, upTo: zxidOf(1, 9), bytesMax: Number.MAX_SAFE_INTEGER }
+const transfer: Transfer = { transfer: 7, to: PEER, connection: 3, mode: 'snap', epoch: 2, after: ZERO, upTo: zxidOf(1, 9), bytesMax: Number.MAX_SAFE_INTEGER, resume: null }
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
 
 /** A lane that may be full; keeps what it takes. */
@@ -133,7 +133,7 @@ test('rule 17: a piece of the log ends behind so many bytes, and tells how far i
   ])
 })
 
-const receive: Receive = { transfer: 7, from: PEER, connection: 3, meta, rebuild: false }
+const receive: Receive = { transfer: 7, from: PEER, connection: 3, meta, chunks: 0, rebuild: false }
 
 function stagingOf() {
   const lane = new Lane()
@@ -186,18 +186,18 @@ test('chunks are staged in order and each is reported once the store has it', as
   expect(ended).toEqual(['7 1 true'])
 })
 
-test('a missing chunk, a lost connection or a newer transfer ends it without a generation', async () => {
-  for (const end of ['gap', 'down', 'newer', 'close']) {
+test('a missing chunk, the core, or a newer transfer ends it without a generation', async () => {
+  for (const end of ['gap', 'abandon', 'newer', 'close']) {
     const { staging, ended, chunk } = stagingOf()
     const done = staging.start(receive)
     chunk(0)
     if (end === 'gap') chunk(2)
-    if (end === 'down') staging.onDown(PEER, 3)
+    if (end === 'abandon') staging.abandon(7)
     if (end === 'close') staging.stop()
     if (end === 'newer') void staging.start({ ...receive, transfer: 8 })
     await done
     // Of a transfer that the core has left behind nothing is told: the next one may bear its number.
-    expect(ended, end).toEqual(end === 'down' || end === 'newer' ? [] : ['7 0 false'])
+    expect(ended, end).toEqual(end === 'abandon' || end === 'newer' ? [] : ['7 0 false'])
   }
 })
 
@@ -231,6 +231,7 @@ test('rule 1: a snapshot is of one moment, and saved only once the log is durabl
     clock: { monotonic: () => 0, wall: () => 0, schedule: () => () => {}, defer: (callback) => void setImmediate(callback) },
     sliceMs: 10,
     everyEntries: 10,
+    chunkBytes: 1024,
     retain: 2,
     applier,
     durable: () => durable,

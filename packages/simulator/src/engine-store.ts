@@ -90,9 +90,9 @@ export class EngineStore implements LogStore {
     return this.#enter(() => this.#engine.finishStaging(writer, totals))
   }
 
-  async openSnapshot(): Promise<Snapshot | null> {
+  async openSnapshot(zxid?: Zxid): Promise<Snapshot | null> {
     await this.#pause(this.#random.span(0, 1))
-    const reader = this.#enter(() => this.#engine.openSnapshot())
+    const reader = this.#enter(() => this.#engine.openSnapshot(zxid))
     if (reader === null) return null
     const store = this
     return {

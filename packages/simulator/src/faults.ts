@@ -83,6 +83,17 @@ export class Faults {
     }
   }
 
+  /** A snapshot is on its way: some break in the middle. */
+  chunkArrived(to: PeerId, from: PeerId): void {
+    if (this.#over || !this.#random.chance(this.#world.profile.breakChance)) return
+    const dies = this.#random.chance(0.2)
+    this.#world.timeline.after(this.#random.span(0, 5), 0, () => {
+      if (this.#over) return
+      if (dies) this.#crash(this.#world.members[from - 1]!, this.#random.span(100, 3000))
+      else this.#world.network.sever(to, from)
+    })
+  }
+
   #later(plan: FaultPlan): void {
     const { timeline } = this.#world
     const at = Math.round((timeline.now - Math.log(1 - this.#random.unit()) * plan.everyMs) * 1000) / 1000

@@ -63,13 +63,16 @@ export class KeyedMachine implements StateMachine<KeyedRequest, KeyedResult> {
   readonly name = 'keyed'
   readonly version = 1
   readonly #observer: MachineObserver
+  readonly #ballastLines: number
   #values = new Map<string, KeyedValue>()
   #speculation = new Map<string, { version: number; amount: number; text: string }>()
   #undo: { key: string; before: { version: number; amount: number; text: string } | undefined } | null = null
   #applied: Zxid = ZERO
   #digest = 0
 
-  constructor(observer: MachineObserver) {
+  /** Snapshots hold so many lines more, which say what they are of. */
+  constructor(ballastLines: number, observer: MachineObserver) {
+    this.#ballastLines = ballastLines
     this.#observer = observer
   }
 
@@ -183,7 +186,7 @@ export class KeyedMachine implements StateMachine<KeyedRequest, KeyedResult> {
   }
 
   snapshot(): Iterable<Uint8Array> {
-    return serialise(this.#applied, [...this.#values])
+    return serialise(this.#applied, [...this.#values], this.#ballastLines)
   }
 
   async restore(zxid: Zxid, chunks: AsyncIterable<Uint8Array>): Promise<void> {
@@ -192,13 +195,19 @@ export class KeyedMachine implements StateMachine<KeyedRequest, KeyedResult> {
     const [head, ...lines] = text.split('\n')
     const values = new Map<string, KeyedValue>()
     let digest = 0
+    let ballast = 0
     for (const line of lines) {
       if (line === '') continue
+      if (line.startsWith('#')) {
+        if (line !== ballastLine(Number(head), ballast++)) throw new Error(`a snapshot at ${zxid} holds a piece of another, or its own in another order: ${line}`)
+        continue
+      }
       const [key, version, amount, value, items] = line.split(' ') as [string, string, string, string, string]
       const restored = { version: Number(version), text: value, amount: Number(amount), items: items === '-' ? null : items.split(',') }
       values.set(key, restored)
       digest ^= contribution(key, restored)
     }
+    if (ballast !== this.#ballastLines) throw new Error(`a snapshot at ${zxid} has ${ballast} pieces, not ${this.#ballastLines}`)
     if (Number(head) > zxid) throw new Error(`a snapshot at ${zxid} holds what was applied at ${head}`)
     this.#values = values
     this.#applied = Number(head) as Zxid
@@ -277,9 +286,20 @@ function contribution(key: string, value: KeyedValue): number {
   return hashText(`${key} ${value.version} ${value.amount} ${last}`)
 }
 
-function* serialise(applied: Zxid, values: readonly (readonly [string, KeyedValue])[]): Iterable<Uint8Array> {
+function ballastLine(applied: number, number: number): string {
+  return `# ${number} of ${applied} ${hashText(`${applied} ${number}`)}`
+}
+
+function* serialise(applied: Zxid, values: readonly (readonly [string, KeyedValue])[], ballastLines: number): Iterable<Uint8Array> {
   let text = `${applied}\n`
   let lines = 0
+  for (let i = 0; i < ballastLines; i++) {
+    text += `${ballastLine(applied, i)}\n`
+    if (++lines % LINES_A_CHUNK === 0) {
+      yield encoder.encode(text)
+      text = ''
+    }
+  }
   for (const [key, value] of values) {
     const items = value.items === null ? '-' : value.items.slice(0, value.amount).join(',')
     text += `${key} ${value.version} ${value.amount} ${value.text} ${items}\n`

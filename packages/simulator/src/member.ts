@@ -80,6 +80,7 @@ export class SimMember implements Member {
       backoffTicksMax: 20,
       snapshotEveryEntries: profile.snapshotEveryEntries,
       retainSnapshots: profile.retainSnapshots,
+      snapshotChunkBytes: profile.snapshotChunkBytes,
       windowBytes: Math.max(profile.windowBytes, 2 * guestBytesMax),
       recentBytes: profile.recentBytes,
       ...(profile.readLease.ms === 0 ? {} : { readLease: profile.readLease }),
@@ -201,7 +202,7 @@ export class SimMember implements Member {
     })
     const store = new SimStore(this.#world, this.id, inner)
     const report = (violation: Violation): void => this.#world.report(violation)
-    const machine = new KeyedMachine({
+    const machine = new KeyedMachine(profile.ballastLines, {
       applied: (zxid, time, change: KeyedChange, digest) => {
         if (life.over) report(new Violation('crash', `a dead process of member ${this.id} applies ${formatZxid(zxid)}`))
         trace.add(

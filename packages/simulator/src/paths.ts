@@ -66,6 +66,7 @@ const EFFECTS: { readonly [Kind in keyof Effects]: Taken<Effects> } = {
   writes: { expected: true, isTaken: ({ writes }) => writes.length > 0 },
   sends: { expected: true, isTaken: ({ sends }) => sends.length > 0 },
   transfers: { expected: true, isTaken: ({ transfers }) => transfers.length > 0 },
+  abandons: { expected: true, isTaken: ({ abandons }) => abandons.length > 0 },
   cancels: { expected: true, isTaken: ({ cancels }) => cancels.length > 0 },
   receives: { expected: true, isTaken: ({ receives }) => receives.length > 0 },
   closes: { expected: true, isTaken: ({ closes }) => closes.length > 0 },
@@ -150,6 +151,12 @@ const RECOVERIES = [
   'asked again: ok',
   'aftermath return',
   'aftermath hang',
+  // Rule 14.
+  'snap begun',
+  'snap begun anew',
+  'snap resumed',
+  'snap resumed by another leader',
+  'staged log continued',
   // Rules 12 and 17.
   'epoch change in place',
   'stream of a slow learner',

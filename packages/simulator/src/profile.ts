@@ -83,6 +83,12 @@ export interface Profile {
   readonly initLimitTicks: number
   readonly snapshotEveryEntries: number
   readonly retainSnapshots: number
+  /** Small ones, in runs with many transfers, cut a snapshot into many pieces: connections break in the middle of it. */
+  readonly snapshotChunkBytes: number
+  /** What a machine's snapshot holds besides its values, in lines of some 30 bytes. */
+  readonly ballastLines: number
+  /** How often a connection over which a chunk of a snapshot has come breaks right then; or its sender dies. */
+  readonly breakChance: number
   readonly originWindow: number
   readonly digestEvery: number
   readonly windowBytes: number
@@ -129,6 +135,7 @@ export function drawProfile(name: ProfileName, random: SeededRandom): Profile {
   const floods = !small && random.chance(FLOOD_CHANCE)
   const paddingMax = floods ? 500 : random.pick([0, 0, 100, 2000])
   const burst = floods ? 60 : random.pick(small ? [1, 1, 4, 12] : [1, 1, 4, 12, 60])
+  const transfers = random.chance(0.4)
   const drawn: Omit<Profile, 'readLease' | 'jumpers'> = {
     voters,
     observers,
@@ -145,8 +152,8 @@ export function drawProfile(name: ProfileName, random: SeededRandom): Profile {
     counterMax: random.pick([25, 0xffff_ffff, 0xffff_ffff, 0xffff_ffff]),
     syncLimitTicks: random.pick([4, 10]),
     initLimitTicks: random.pick([12, 30]),
-    snapshotEveryEntries: random.pick([10, 30, 100, 100_000]),
-    retainSnapshots: random.pick([1, 2]),
+    snapshotEveryEntries: random.pick(transfers ? [10, 10, 30] : [10, 30, 100, 100_000]),
+    retainSnapshots: random.pick(transfers ? [1, 2, 4] : [1, 2]),
     originWindow: random.pick([4, 64, 1024]),
     windowBytes: floods ? paddingMax + 1024 : random.pick([paddingMax + 1024, 8192, 65_536, 1_048_576]),
     recentBytes: random.pick([0, 2048, 65_536]),
@@ -161,6 +168,9 @@ export function drawProfile(name: ProfileName, random: SeededRandom): Profile {
     faults: drawFaults(random),
     troubleMsMax: small ? 25_000 : 40_000,
     digestEvery: random.pick([4, 8, 8, 20]),
+    snapshotChunkBytes: transfers ? random.pick([96, 96, 512]) : 262_144,
+    ballastLines: transfers ? random.pick([20, 60]) : 0,
+    breakChance: transfers ? random.pick([0, 0.05, 0.1, 0.2]) : 0,
   }
   return { ...drawn, readLease: drawLease(drawn, random), jumpers: random.chance(0.5) ? [random.between(1, voters.length)] : [] }
 }

@@ -118,6 +118,8 @@ class Simulation implements World {
   readonly #reads: ReadWatch = new ReadWatch(this)
   readonly #paths = new Paths()
   readonly #leaders = new Map<number, PeerId>()
+  /** Who last sent each member a snapshot. */
+  readonly #senders = new Map<PeerId, PeerId>()
   readonly #loops: EventLoops = new EventLoops(this.timeline)
   /** Of each core that leads: the epoch that it has established, and which of its learners are streamed to. */
   readonly #leading = new Map<Core, { epoch: number; readonly streaming: Set<object> }>()
@@ -289,6 +291,8 @@ class Simulation implements World {
     if (input.kind === 'propose' && input.run.time < life.clock.wall() - AHEAD_MS_MAX) this.count('stamped the median')
     this.#faults.stepped(life, effects)
     this.#countLeading(core, effects)
+    this.#countSnaps(id, input, effects)
+    if (input.kind === 'message' && input.message.kind === 'CHUNK') this.#faults.chunkArrived(id, input.from)
     this.#checkFounding(id, core)
     if (role?.role === 'leading' && role.active) this.#established(life, role.epoch)
     const misread = this.#reads.stepped(life, core, input, effects)
@@ -315,6 +319,16 @@ class Simulation implements World {
   }
 
   /** Rules 12 and 17: what a leader does over connections that stay. */
+  #countSnaps(id: PeerId, input: Input, effects: Effects): void {
+    for (const { chunks, from } of effects.receives) {
+      const isVoid = effects.discards.length + effects.abandons.length > 0
+      this.count(chunks > 0 ? 'snap resumed' : isVoid ? 'snap begun anew' : 'snap begun')
+      if (chunks > 0 && this.#senders.get(id) !== from) this.count('snap resumed by another leader')
+      this.#senders.set(id, from)
+    }
+    if (input.kind === 'message' && input.message.kind === 'DIFF' && input.message.staged) this.count('staged log continued')
+  }
+
   #countLeading(core: Core, effects: Effects): void {
     const { role } = core.state
     let leading = this.#leading.get(core)

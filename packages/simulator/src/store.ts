@@ -105,8 +105,8 @@ export class SimStore implements LogStore, ProcessStore {
     return saved
   }
 
-  openSnapshot(): Promise<Snapshot | null> {
-    return this.#mine(this.#inner.openSnapshot())
+  openSnapshot(zxid?: Zxid): Promise<Snapshot | null> {
+    return this.#mine(this.#inner.openSnapshot(zxid))
   }
 
   async stage(meta: SnapshotMeta, chunks: AsyncIterable<Uint8Array>): Promise<number> {

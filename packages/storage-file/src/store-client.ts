@@ -105,8 +105,8 @@ export class StoreClient implements LogStore {
     return (await sendSnapshot((call, transfer) => this.#ask(call, transfer), meta, false, chunks)) as boolean
   }
 
-  async openSnapshot(): Promise<Snapshot | null> {
-    const remote = await this.#ask<RemoteSnapshot | null>({ op: 'openSnapshot' })
+  async openSnapshot(zxid?: Zxid): Promise<Snapshot | null> {
+    const remote = await this.#ask<RemoteSnapshot | null>({ op: 'openSnapshot', zxid: zxid ?? null })
     return remote === null ? null : readSnapshot((call) => this.#ask(call), remote)
   }
 

@@ -136,9 +136,9 @@ class MemoryStorage implements LogStore {
     return true
   }
 
-  async openSnapshot(): Promise<Snapshot | null> {
+  async openSnapshot(zxid?: Zxid): Promise<Snapshot | null> {
     this.#assertOpen()
-    const held = this.#snapshots.at(-1)
+    const held = zxid === undefined ? this.#snapshots.at(-1) : this.#snapshots.find(({ meta }) => meta.zxid === zxid)
     if (held === undefined) return null
     return {
       meta: held.meta,

@@ -18,7 +18,7 @@ import { ByteReader, view } from './bytes.ts'
 import { CHUNK_HEAD_BYTES, ITEM_HEAD_BYTES, NOTES_MAX, PING_BYTES, POINT_BYTES, PONG_HEAD_BYTES, REQUESTS_HEAD_BYTES, REQUESTS_MAX, STATES } from './encode.ts'
 import { corruptFrame } from './faults.ts'
 import { FRAME_HEAD_BYTES, KINDS, openFrame, PROPOSE_HEAD_BYTES } from './frame.ts'
-import { DIGEST_DIGITS, ID_DIGITS, NONCE_DIGITS, readAttempt, readEndPoints, readFounding, readSnapshotMeta } from './records.ts'
+import { DIGEST_DIGITS, ID_DIGITS, NONCE_DIGITS, readAttempt, readEndPoints, readFounding, readSnapshotMeta, readStagedPart } from './records.ts'
 
 /**
  * The message of one whole frame. Runs, chunks, payloads and notes are views of `bytes`: whoever calls owns that memory and writes into it no more.
@@ -84,16 +84,24 @@ function readSeldom(kind: number, reader: ByteReader): Message {
       const committed = reader.zxid()
       const wall = reader.u64()
       const quarantined = reader.bool()
-      return { kind: 'ACK-E', epoch, current, last, checksum, committed, wall, quarantined, endPoints: readEndPoints(reader, END_POINTS_MAX, corruptFrame) }
+      const endPoints = readEndPoints(reader, END_POINTS_MAX, corruptFrame)
+      return { kind: 'ACK-E', epoch, current, last, checksum, committed, wall, quarantined, endPoints, staged: readStagedPart(reader, corruptFrame) }
     }
     case KINDS.TRUNC:
       return { kind: 'TRUNC', epoch: reader.epoch(), to: reader.zxid(), checksum: reader.u32() }
     case KINDS.DIFF:
-      return { kind: 'DIFF', epoch: reader.epoch(), after: reader.zxid(), checksum: reader.u32() }
+      return { kind: 'DIFF', epoch: reader.epoch(), after: reader.zxid(), checksum: reader.u32(), staged: reader.bool() }
     case KINDS.NEWLEADER:
       return { kind: 'NEWLEADER', epoch: reader.epoch(), last: reader.zxid(), checksum: reader.u32() }
     case KINDS.SNAP:
-      return { kind: 'SNAP', epoch: reader.epoch(), transfer: reader.u64(), meta: readSnapshotMeta(reader, corruptFrame) }
+      return {
+        kind: 'SNAP',
+        epoch: reader.epoch(),
+        transfer: reader.u64(),
+        chunks: reader.u64(),
+        digest: reader.u32(),
+        meta: readSnapshotMeta(reader, corruptFrame),
+      }
     case KINDS.STORED:
       return { kind: 'STORED', transfer: reader.u64(), chunks: reader.u64() }
     case KINDS.RECEIVED:

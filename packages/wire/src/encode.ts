@@ -16,7 +16,7 @@ import {
 } from '@antiphon/consensus-core'
 import { ByteWriter } from './bytes.ts'
 import { FRAME_HEAD_BYTES, KINDS, PROPOSE_HEAD_BYTES, sealWhole, writeHead } from './frame.ts'
-import { DIGEST_DIGITS, ID_DIGITS, NONCE_DIGITS, writeAttempt, writeEndPoints, writeFounding, writeSnapshotMeta } from './records.ts'
+import { DIGEST_DIGITS, ID_DIGITS, NONCE_DIGITS, writeAttempt, writeEndPoints, writeFounding, writeSnapshotMeta, writeStagedPart } from './records.ts'
 
 /** Most requests in one REQUESTS: a bound for what a frame can make its receiver allocate. */
 export const REQUESTS_MAX = 65_536
@@ -94,18 +94,19 @@ function writeSeldom(writer: ByteWriter, message: Seldom): void {
       return writeAttempt(writer, message.attempt)
     case 'ACK-E':
       writer.u32(message.epoch).u32(message.current).u64(message.last).u32(message.checksum).u64(message.committed).u64(message.wall).bool(message.quarantined)
-      return writeEndPoints(writer, message.endPoints)
+      writeEndPoints(writer, message.endPoints)
+      return writeStagedPart(writer, message.staged)
     case 'TRUNC':
       writer.u32(message.epoch).u64(message.to).u32(message.checksum)
       return
     case 'DIFF':
-      writer.u32(message.epoch).u64(message.after).u32(message.checksum)
+      writer.u32(message.epoch).u64(message.after).u32(message.checksum).bool(message.staged)
       return
     case 'NEWLEADER':
       writer.u32(message.epoch).u64(message.last).u32(message.checksum)
       return
     case 'SNAP':
-      writer.u32(message.epoch).u64(message.transfer)
+      writer.u32(message.epoch).u64(message.transfer).u64(message.chunks).u32(message.digest)
       return writeSnapshotMeta(writer, message.meta)
     case 'STORED':
       writer.u64(message.transfer).u64(message.chunks)

@@ -57,19 +57,22 @@ const golden: readonly (readonly [Message, string])[] = [
       wall: 1_700_000_000_000,
       quarantined: false,
       endPoints: [{ epoch: 6, last: zxidOf(6, 2), checksum: 0xdeadbeef }],
+      staged: null,
     },
-    'dd58a0c0 01060000 00000041 00000007000000060000000600000002deadbeef00000006000000010000018bcfe5680000000000010000000600000002deadbeef',
+    'dd58a0c0 01060000 00000042 00000007000000060000000600000002deadbeef00000006000000010000018bcfe5680000000000010000000600000002deadbeef00',
   ],
   [{ kind: 'TRUNC', epoch: 7, to: zxidOf(6, 1), checksum: 0x01020304 }, '7265b436 01070000 0000001c 00000007000000060000000101020304'],
-  [{ kind: 'DIFF', epoch: 7, after: zxidOf(6, 1), checksum: 0x01020304 }, '04656fbe 01080000 0000001c 00000007000000060000000101020304'],
+  [{ kind: 'DIFF', epoch: 7, after: zxidOf(6, 1), checksum: 0x01020304, staged: true }, '668a921e 01080000 0000001d 0000000700000006000000010102030401'],
   [
     {
       kind: 'SNAP',
       epoch: 7,
       transfer: 2,
+      chunks: 3,
+      digest: 0x0a0b0c0d,
       meta: { zxid: zxidOf(1, 9), checksum: 5, endPoints: [{ epoch: 1, last: zxidOf(1, 9), checksum: 5 }], time: 1_700_000_000_000 },
     },
-    'd6e299de 01090000 0000003c 0000000700000000000000020000000100000009000000050000018bcfe5680000000001000000010000000900000005',
+    '4afdf49d 01090000 00000048 00000007000000000000000200000000000000030a0b0c0d0000000100000009000000050000018bcfe5680000000001000000010000000900000005',
   ],
   [{ kind: 'CHUNK', transfer: 2, index: 3, last: true, bytes: Uint8Array.of(1, 2, 3) }, '3c2abed5 010a0000 00000020 0000000000000002000000000000000301010203'],
   [{ kind: 'STORED', transfer: 2, chunks: 4 }, 'ff6ac8af 010b0000 0000001c 00000000000000020000000000000004'],
@@ -295,7 +298,7 @@ describe('what a stranger may send', () => {
     expect(codeOf(resealed(empties))).toBe('CORRUPT')
 
     const endPoints = Array.from({ length: END_POINTS_MAX }, (_, index) => ({ epoch: index + 1, last: zxidOf(index + 1, 1), checksum: 0 }))
-    const ackE: Message = { kind: 'ACK-E', epoch: 1, current: 1, last: ZERO, checksum: 0, committed: ZERO, wall: 0, quarantined: false, endPoints }
+    const ackE: Message = { kind: 'ACK-E', epoch: 1, current: 1, last: ZERO, checksum: 0, committed: ZERO, wall: 0, quarantined: false, endPoints, staged: null }
     expect(decodeMessage(whole(ackE))).toEqual(ackE)
     const more = whole({ ...ackE, endPoints: [...endPoints, { epoch: 5000, last: zxidOf(5000, 1), checksum: 0 }] })
     expect(codeOf(more)).toBe('CORRUPT')
@@ -322,7 +325,9 @@ describe('what a stranger may send', () => {
     expect(codeOf(founding([member, member]))).toBe('CORRUPT')
     expect(codeOf(founding([{ ...member, id: 0 as never }]))).toBe('CORRUPT')
     const end = { epoch: 1, last: zxidOf(1, 1), checksum: 0 }
-    expect(codeOf(whole({ kind: 'SNAP', epoch: 1, transfer: 1, meta: { zxid: end.last, checksum: 0, endPoints: [end, end], time: 0 } }))).toBe('CORRUPT')
+    expect(
+      codeOf(whole({ kind: 'SNAP', epoch: 1, transfer: 1, chunks: 0, digest: 0, meta: { zxid: end.last, checksum: 0, endPoints: [end, end], time: 0 } })),
+    ).toBe('CORRUPT')
     expect(codeOf(whole({ kind: 'NEWEPOCH', epoch: 1, attempt: { leader: 0 as never, nonce: 1 } }))).toBe('CORRUPT')
   })
 

@@ -1,4 +1,14 @@
-import { type Attempt, type Configuration, type EpochEnd, epochOf, type Founding, type Member, type PeerId, type SnapshotMeta } from '@antiphon/consensus-core'
+import {
+  type Attempt,
+  type Configuration,
+  type EpochEnd,
+  epochOf,
+  type Founding,
+  type Member,
+  type PeerId,
+  type SnapshotMeta,
+  type StagedPart,
+} from '@antiphon/consensus-core'
 import { ByteReader, ByteWriter } from './bytes.ts'
 import { corruptFrame, type Fault } from './faults.ts'
 
@@ -99,6 +109,28 @@ export function readSnapshotMeta(reader: ByteReader, fault: Fault): SnapshotMeta
   const checksum = reader.u32()
   const time = reader.u64()
   return { zxid, checksum, time, endPoints: readEndPoints(reader, SNAPSHOT_END_POINTS_MAX, fault) }
+}
+
+export function writeStagedPart(writer: ByteWriter, part: StagedPart | null): void {
+  writer.bool(part !== null)
+  if (part === null) return
+  writer
+    .u64(part.zxid)
+    .u32(part.checksum)
+    .u64(part.chunks)
+    .u32(part.digest)
+    .bool(part.log !== null)
+  if (part.log !== null) writer.u64(part.log.last).u32(part.log.checksum)
+}
+
+export function readStagedPart(reader: ByteReader, fault: Fault): StagedPart | null {
+  if (!reader.bool()) return null
+  const zxid = reader.zxid()
+  const checksum = reader.u32()
+  const chunks = reader.u64()
+  if (chunks === 0) throw fault('a snapshot of which nothing has come is called staged', { offset: reader.at - 8 })
+  const digest = reader.u32()
+  return { zxid, checksum, chunks, digest, log: reader.bool() ? { last: reader.zxid(), checksum: reader.u32() } : null }
 }
 
 /** A founding record for a store: no checksum of its own. */

@@ -9,6 +9,7 @@ import {
   type Run,
   RunBuilder,
   type SnapshotMeta,
+  type StagedPart,
   type Zxid,
   zxidOf,
 } from '@antiphon/consensus-core'
@@ -45,6 +46,14 @@ export const configurations: Arbitrary<Configuration> = fc.record({
 })
 
 export const snapshotMetas: Arbitrary<SnapshotMeta> = fc.record({ zxid: zxids, checksum: u32, endPoints, time: safe })
+
+const stagedParts: Arbitrary<StagedPart> = fc.record({
+  zxid: zxids,
+  checksum: u32,
+  chunks: safe.map((chunks) => Math.max(1, chunks)),
+  digest: u32,
+  log: fc.option(fc.record({ last: zxids, checksum: u32 })),
+})
 
 const heads: Arbitrary<EntryHead> = fc.record({
   origin: zxids,
@@ -93,10 +102,11 @@ const byKind: { readonly [K in MessageKind]: Arbitrary<Extract<Message, { kind: 
     wall: safe,
     quarantined: fc.boolean(),
     endPoints,
+    staged: fc.option(stagedParts),
   }),
   TRUNC: fc.record({ kind: fc.constant('TRUNC'), epoch, to: zxids, checksum: u32 }),
-  DIFF: fc.record({ kind: fc.constant('DIFF'), epoch, after: zxids, checksum: u32 }),
-  SNAP: fc.record({ kind: fc.constant('SNAP'), epoch, transfer: safe, meta: snapshotMetas }),
+  DIFF: fc.record({ kind: fc.constant('DIFF'), epoch, after: zxids, checksum: u32, staged: fc.boolean() }),
+  SNAP: fc.record({ kind: fc.constant('SNAP'), epoch, transfer: safe, meta: snapshotMetas, chunks: safe, digest: u32 }),
   CHUNK: fc.record({ kind: fc.constant('CHUNK'), transfer: safe, index: safe, last: fc.boolean(), bytes: fc.uint8Array({ maxLength: 400 }) }),
   STORED: fc.record({ kind: fc.constant('STORED'), transfer: safe, chunks: safe }),
   RECEIVED: fc.record({ kind: fc.constant('RECEIVED'), epoch, transfer: safe, upTo: zxids, ok: fc.boolean() }),

@@ -69,5 +69,5 @@ export function followerTick(step: Step, role: Following): void {
   const limit = step.ticks(role.phase === 'active' ? config.syncLimitTicks : config.initLimitTicks)
   const oldest = state.underway[0]
   if (oldest !== undefined && now.monotonic - oldest.since > limit) leave(step, 'our own store is silent')
-  else if (now.monotonic - role.heardAt > limit) leave(step, 'the leader has fallen silent')
+  else if (now.monotonic - role.heardAt > limit) leave(step, 'the leader has fallen silent', true)
 }

@@ -1,10 +1,11 @@
+import { crc32 } from '../crc32.ts'
 import { acceptRebuild, tellDigests } from '../digests.ts'
 import { type History, historyAt, truncate } from '../history.ts'
-import type { CommitLeader, Diff, NewLeader, Snap, Trunc } from '../messages.ts'
-import { announceRole, leave } from '../roles.ts'
-import type { Following } from '../state.ts'
+import type { Chunk, CommitLeader, Diff, NewLeader, Snap, Trunc } from '../messages.ts'
+import { announceRole, dropKept, leave } from '../roles.ts'
+import type { Following, Staging } from '../state.ts'
 import type { Step } from '../step.ts'
-import { formatZxid, maxZxid } from '../zxid.ts'
+import { formatZxid, maxZxid, ZERO } from '../zxid.ts'
 import { noteCommit } from './broadcast.ts'
 
 // Phase 2 on a follower: take over the leader's history. Whatever is written on the way carries the old epoch, and the old epoch votes, until one write makes the
@@ -28,18 +29,25 @@ export function onTrunc(step: Step, role: Following, message: Trunc): void {
     )
     return
   }
+  dropKept(step)
   truncate(state.history, to, checksum)
   step.write({ truncateTo: { zxid: to, checksum } })
 }
 
 export function onDiff(step: Step, role: Following, message: Diff): void {
   if (role.phase !== 'synchronizing' || role.diffing || role.staging !== null) return
-  const { history } = step.state
-  if (history.last !== message.after) {
-    leave(step, `entries behind ${formatZxid(message.after)} do not follow our history, which ends at ${formatZxid(history.last)}`)
+  const { state } = step
+  const { kept } = state
+  if (!message.staged || kept === null || kept.generation === null) dropKept(step)
+  const history = message.staged ? state.kept?.history : state.history
+  if (history?.last !== message.after) {
+    dropKept(step)
+    leave(step, `entries behind ${formatZxid(message.after)} do not follow our history, which ends at ${formatZxid(history?.last ?? ZERO)}`)
     return
   }
   if (differs(step, history, message.checksum)) return
+  role.staging = state.kept
+  state.kept = null
   role.diffing = true
 }
 
@@ -64,26 +72,69 @@ export function onSnap(step: Step, role: Following, message: Snap): void {
     leave(step, `a snapshot at ${formatZxid(message.meta.zxid)} is below what is applied here`)
     return
   }
-  role.staging = { transfer: message.transfer, generation: null, meta: message.meta, history: historyAt(message.meta) }
-  step.receives.push({ transfer: message.transfer, from: role.leader, connection: role.connection, meta: message.meta, rebuild: false })
+  if (message.chunks > 0) {
+    resume(step, role, message)
+    return
+  }
+  const { transfer, meta } = message
+  dropKept(step)
+  role.staging = { transfer, generation: null, chunks: 0, digest: 0, complete: false, meta, history: historyAt(meta) }
+  step.receives.push({ transfer, from: role.leader, connection: role.connection, meta, chunks: 0, rebuild: false })
+}
+
+/** The rest of what a broken relation has left here, if it is the rest of exactly that: the same point in history, the same chunks so far (rule 14). */
+function resume(step: Step, role: Following, { transfer, meta, chunks, digest }: Snap): void {
+  const { state } = step
+  const { kept } = state
+  if (kept === null || kept.meta.zxid !== meta.zxid || kept.meta.checksum !== meta.checksum || kept.chunks !== chunks || kept.digest !== digest) {
+    dropKept(step)
+    leave(step, `the rest of a snapshot at ${formatZxid(meta.zxid)} does not fit what is staged here`)
+    return
+  }
+  state.kept = null
+  kept.transfer = transfer
+  role.staging = kept
+  if (kept.generation === null) step.receives.push({ transfer, from: role.leader, connection: role.connection, meta, chunks, rebuild: false })
+  else received(step, role, kept)
+}
+
+/** The shell stores it; here it is only noted how far the snapshot has come. */
+export function onChunk(step: Step, role: Following, message: Chunk): void {
+  const { staging } = role
+  if (staging === null || staging.transfer !== message.transfer || staging.complete) return
+  if (message.index !== staging.chunks) {
+    leave(step, `chunk ${message.index} of a snapshot came where ${staging.chunks} was due`)
+    return
+  }
+  staging.chunks++
+  staging.digest = crc32(message.bytes, staging.digest)
+  staging.complete = message.last
 }
 
 /** The shell has stored the chunks, or could not. A generation that nobody waits for any more is void. */
 export function onStaged(step: Step, transfer: number, generation: number, ok: boolean): void {
-  const { role } = step.state
-  if (role.name !== 'following' || role.staging === null || role.staging.transfer !== transfer || role.staging.generation !== null) {
+  const { state } = step
+  const { role } = state
+  const staging = (role.name === 'following' ? role.staging : null) ?? state.kept
+  if (staging === null || staging.transfer !== transfer || staging.generation !== null) {
     if (ok) step.discards.push(generation)
     return
   }
-  if (!ok) {
+  if (ok) {
+    staging.generation = generation
+    if (role.name === 'following' && role.staging === staging) received(step, role, staging)
+  } else if (staging === state.kept) {
+    state.kept = null
+  } else if (role.name === 'following') {
     role.staging = null
     leave(step, 'the snapshot could not be staged')
-    return
   }
-  role.staging.generation = generation
+}
+
+function received(step: Step, role: Following, staging: Staging): void {
   role.diffing = true
   role.heardAt = step.now.monotonic
-  step.send(role.leader, { kind: 'RECEIVED', epoch: role.epoch, transfer, upTo: role.staging.meta.zxid, ok: true })
+  step.send(role.leader, { kind: 'RECEIVED', epoch: role.epoch, transfer: staging.transfer, upTo: staging.history.last, ok: true })
 }
 
 /** History and current epoch become durable in one piece; ACK-LD hangs on it. */

@@ -17,7 +17,7 @@ function leading(count: number, walls: readonly number[] = [], options: DrivenOp
   driven.persist()
   for (const id of others) {
     const wall = trueTime(driven) + (walls[id - 1] ?? 0)
-    driven.from(id, { kind: 'ACK-E', epoch: 1, current: 0, last: ZERO, checksum: 0, committed: ZERO, wall, quarantined: false, endPoints: [] })
+    driven.from(id, { kind: 'ACK-E', epoch: 1, current: 0, last: ZERO, checksum: 0, committed: ZERO, wall, quarantined: false, endPoints: [], staged: null })
   }
   driven.persist()
   for (const id of others) driven.from(id, { kind: 'ACK-LD', epoch: 1, last: ZERO })

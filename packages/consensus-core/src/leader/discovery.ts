@@ -1,7 +1,7 @@
 import type { AckEpoch, Cepoch } from '../messages.ts'
 import { memberOf } from '../quorum.ts'
 import { noReads } from '../reads.ts'
-import { announceRole, leave } from '../roles.ts'
+import { announceRole, dropKept, leave } from '../roles.ts'
 import type { Leading } from '../state.ts'
 import type { Step } from '../step.ts'
 import type { PeerId } from '../types.ts'
@@ -15,6 +15,8 @@ import { synchronize } from './synchronization.ts'
 /** Phase 1 on the prospective leader: learn which epochs were promised, have a higher one promised, and make sure that nobody in the quorum knows more. */
 export function lead(step: Step): void {
   const { state, now } = step
+  // The history that counts is our own then.
+  dropKept(step)
   const role: Leading = {
     name: 'leading',
     attempt: newAttempt(step),

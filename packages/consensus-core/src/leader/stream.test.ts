@@ -21,7 +21,7 @@ const ack = (upTo: Zxid): Message => ({ kind: 'ACK', epoch: 1, upTo })
 function leading(config: Parameters<typeof established>[0] = {}): DrivenCore {
   const driven = established(config)
   driven.from(2, { kind: 'CEPOCH', accepted: 0, acceptedFrom: null })
-  driven.from(2, { kind: 'ACK-E', epoch: 1, current: 0, last: ZERO, checksum: 0, committed: ZERO, endPoints: [], wall: 0, quarantined: false })
+  driven.from(2, { kind: 'ACK-E', epoch: 1, current: 0, last: ZERO, checksum: 0, committed: ZERO, endPoints: [], wall: 0, quarantined: false, staged: null })
   driven.from(2, { kind: 'ACK-LD', epoch: 1, last: ZERO })
   return driven
 }

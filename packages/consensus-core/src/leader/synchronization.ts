@@ -1,9 +1,9 @@
-import { bytesAbove, checksumAt, commonPoint, recentRuns } from '../history.ts'
-import { type AckLeader, END_POINTS_MAX, type Received } from '../messages.ts'
+import { bytesAbove, checksumAt, commonPoint, includes, recentRuns } from '../history.ts'
+import { type AckLeader, END_POINTS_MAX, type Received, type StagedPart } from '../messages.ts'
 import type { Leading, Learner } from '../state.ts'
 import type { Step } from '../step.ts'
 import type { PeerId } from '../types.ts'
-import { maxZxid, type Zxid } from '../zxid.ts'
+import { maxZxid, minZxid, type Zxid } from '../zxid.ts'
 import { advanceCommit, establish } from './broadcast.ts'
 import { dropLearner, horizon, learnerOf } from './follower-progress.ts'
 import { onStreamed, streamOn } from './stream.ts'
@@ -14,7 +14,7 @@ export function synchronize(step: Step, role: Leading, id: PeerId, learner: Lear
   const theirs = learner.ackEpoch!
   const common = commonPoint(history.endPoints, theirs.endPoints, theirs.endPoints.length < END_POINTS_MAX)
   if (common === null || common.zxid < history.start) {
-    startTransfer(step, role, id, learner, 'snap')
+    if (!continueStaged(step, role, id, learner)) startTransfer(step, role, id, learner, 'snap')
     return
   }
   learner.mode = 'diff'
@@ -22,9 +22,29 @@ export function synchronize(step: Step, role: Leading, id: PeerId, learner: Lear
     learner.mode = 'trunc'
     step.send(id, { kind: 'TRUNC', epoch: role.epoch, to: common.zxid, checksum: common.checksum })
   }
-  step.send(id, { kind: 'DIFF', epoch: role.epoch, after: common.zxid, checksum: common.checksum })
+  step.send(id, { kind: 'DIFF', epoch: role.epoch, after: common.zxid, checksum: common.checksum, staged: false })
   learner.sent = common.zxid
   welcome(step, role, id, learner)
+}
+
+/** The learner has staged a whole snapshot, and a log behind it, whose end is in our history: the rest of it follows there (rule 14). */
+function continueStaged(step: Step, role: Leading, id: PeerId, learner: Learner): boolean {
+  const { history } = step.state
+  const log = learner.ackEpoch!.staged?.log ?? null
+  if (log === null || log.last < history.start || !includes(history, log.last, log.checksum)) return false
+  learner.mode = 'snap'
+  step.send(id, { kind: 'DIFF', epoch: role.epoch, after: log.last, checksum: log.checksum, staged: true })
+  learner.sent = log.last
+  welcome(step, role, id, learner)
+  return true
+}
+
+/** Where a snapshot that broke off may go on, if a snapshot here turns out to begin with the same chunks. */
+function resumable(step: Step, learner: Learner): StagedPart | null {
+  const { history } = step.state
+  const { staged } = learner.ackEpoch!
+  const fits = staged !== null && staged.log === null && staged.zxid >= history.start && includes(history, staged.zxid, staged.checksum)
+  return fits ? staged : null
 }
 
 /** Sends the rest up to the tail and NEWLEADER behind it, in one FIFO; what memory does not hold, or would overflow a window, is streamed from the store first. */
@@ -43,7 +63,8 @@ function welcome(step: Step, role: Leading, id: PeerId, learner: Learner): void 
   learner.stage = 'welcomed'
   learner.welcomedAt = last
   // Known: `last` is the tail, the commit point (which recent runs or end points hold), or a point that the learner named itself.
-  const checksum = checksumAt(history, last) ?? learner.ackEpoch!.checksum
+  const { staged, checksum: named } = learner.ackEpoch!
+  const checksum = checksumAt(history, last) ?? (staged?.log?.last === last ? staged.log.checksum : named)
   step.send(id, { kind: 'NEWLEADER', epoch: role.epoch, last, checksum })
 }
 
@@ -52,7 +73,9 @@ function startTransfer(step: Step, role: Leading, id: PeerId, learner: Learner, 
   learner.stage = 'transferring'
   learner.transfer = state.nextTransfer++
   if (mode === 'snap') learner.mode = 'snap'
-  learner.keepAbove = mode === 'snap' ? (state.history.snapshot?.zxid ?? state.history.start) : learner.sent
+  const resume = mode === 'snap' ? resumable(step, learner) : null
+  const newest = state.history.snapshot?.zxid ?? state.history.start
+  learner.keepAbove = mode === 'diff' ? learner.sent : resume === null ? newest : minZxid(newest, resume.zxid)
   step.transfers.push({
     transfer: learner.transfer,
     to: id,
@@ -62,6 +85,7 @@ function startTransfer(step: Step, role: Leading, id: PeerId, learner: Learner, 
     after: learner.keepAbove,
     upTo: horizon(step, learner),
     bytesMax: Number.MAX_SAFE_INTEGER,
+    resume,
   })
 }
 

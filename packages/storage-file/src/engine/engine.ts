@@ -248,12 +248,12 @@ export class FileEngine {
     return generation
   }
 
-  /** The newest one; it stays until `closeSnapshot`. Null when there is none. @throws AntiphonError CORRUPT, DISK_FAILED */
-  openSnapshot(): SnapshotReader | null {
+  /** The newest one, or the one at `zxid`; it stays until `closeSnapshot`. Null when there is none. @throws AntiphonError CORRUPT, DISK_FAILED */
+  openSnapshot(zxid?: Zxid): SnapshotReader | null {
     this.#assertWorking()
-    const newest = this.#shelf.newest
-    if (newest === undefined) return null
-    const reader = new SnapshotReader(this.#disk, newest.name, this.#identity.storeId, this.#log.generation)
+    const held = zxid === undefined ? this.#shelf.newest : this.#shelf.at(zxid)
+    if (held === undefined) return null
+    const reader = new SnapshotReader(this.#disk, held.name, this.#identity.storeId, this.#log.generation)
     this.#shelf.pin(reader)
     return reader
   }

@@ -12,7 +12,7 @@ export type Call =
   | { readonly op: 'append'; readonly writer: number; readonly frames: Uint8Array }
   | { readonly op: 'finish'; readonly writer: number; readonly totals: SnapshotTotals }
   | { readonly op: 'abort'; readonly writer: number }
-  | { readonly op: 'openSnapshot' }
+  | { readonly op: 'openSnapshot'; readonly zxid: Zxid | null }
   | { readonly op: 'readSnapshot'; readonly reader: number; readonly from: SnapshotPosition; readonly bytesMax: number }
   | { readonly op: 'closeSnapshot'; readonly reader: number }
   | { readonly op: 'discard'; readonly generation: number }
@@ -130,7 +130,7 @@ export class EngineServer {
         this.#writers.get(call.writer)?.writer.abort()
         return plain(this.#writers.delete(call.writer))
       case 'openSnapshot': {
-        const reader = engine.openSnapshot()
+        const reader = engine.openSnapshot(call.zxid ?? undefined)
         if (reader === null) return plain(null)
         this.#readers.set(++this.#handles, reader)
         return plain({ reader: this.#handles, meta: reader.meta, bytes: reader.bytes, begin: reader.begin })

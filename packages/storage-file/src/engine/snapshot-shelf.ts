@@ -24,6 +24,10 @@ export class SnapshotShelf {
     return this.#held.at(-1)
   }
 
+  at(zxid: Zxid): { readonly zxid: Zxid; readonly name: string } | undefined {
+    return this.#held.find((held) => held.zxid === zxid)
+  }
+
   get oldest(): { readonly zxid: Zxid; readonly name: string } | undefined {
     return this.#held[0]
   }
@@ -34,9 +38,8 @@ export class SnapshotShelf {
     this.#held.sort((a, b) => a.zxid - b.zxid)
   }
 
-  /** A reader of the newest one. */
   pin(reader: SnapshotReader): void {
-    const held = this.#held.at(-1)!
+    const held = this.#held.find(({ name }) => name === reader.name)!
     held.pins++
     this.#readers.set(reader, held)
   }
