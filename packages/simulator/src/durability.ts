@@ -113,6 +113,7 @@ export class Durability {
   /** Gone for good. What they held when they went stays: their acknowledgements were true, and some may still be under way. */
   readonly #lost = new Set<StoreRecord>()
   readonly #checksums = new Map<Zxid, number>()
+  readonly #snapshots = new Map<Zxid, string>()
   readonly #configuration: Configuration
   readonly #counterMax: number
   #committed: Zxid = ZERO
@@ -166,6 +167,14 @@ export class Durability {
   /** Is a disk gone for good? */
   get hasLost(): boolean {
     return this.#lost.size > 0
+  }
+
+  /** Of one ZXID every replica's snapshot has the same bytes: so one may send what another has begun to (rule 14). @throws Violation */
+  sawSnapshot(member: PeerId, { zxid }: SnapshotMeta, bytes: number, digest: number): void {
+    const told = `${bytes} bytes with CRC ${digest}`
+    const known = this.#snapshots.get(zxid)
+    if (known === undefined) this.#snapshots.set(zxid, told)
+    else if (known !== told) throw new Violation('snapshot', `member ${member} has a snapshot at ${formatZxid(zxid)} of ${told}, others one of ${known}`)
   }
 
   /** An entry has one author and one predecessor: whoever holds its ZXID holds the same history. @throws Violation */

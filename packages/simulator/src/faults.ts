@@ -84,14 +84,12 @@ export class Faults {
   }
 
   /** A snapshot is on its way: some break in the middle. */
-  chunkArrived(to: PeerId, from: PeerId): void {
-    if (this.#over || !this.#random.chance(this.#world.profile.breakChance)) return
-    const dies = this.#random.chance(0.2)
-    this.#world.timeline.after(this.#random.span(0, 5), 0, () => {
-      if (this.#over) return
-      if (dies) this.#crash(this.#world.members[from - 1]!, this.#random.span(100, 3000))
-      else this.#world.network.sever(to, from)
-    })
+  chunkArrived(to: PeerId): void {
+    const { timeline, profile } = this.#world
+    if (this.over || this.#script !== null || !this.#random.chance(profile.breakChance)) return
+    const at = Math.round((timeline.now + this.#random.span(0, this.#random.pick([5, 5, 50]))) * 1000) / 1000
+    const event: FaultEvent = { at, kind: 'cut-transfer', lastsMs: this.#random.span(100, 3000), victim: to, draw: this.#random.uint32() }
+    timeline.at(at, 0, () => this.#make(event))
   }
 
   #later(plan: FaultPlan): void {
@@ -161,6 +159,8 @@ class Fault {
         return this.#restart(this.#victim(), lastsMs)
       case 'sever':
         return this.#connections(1, 0, (a, b) => network.sever(a, b))
+      case 'cut-transfer':
+        return this.#cutTransfer(this.#victim(), lastsMs)
       case 'flap':
         return this.#connections(random.between(3, 8), lastsMs, (a, b) => network.sever(a, b))
       case 'double-dial':
@@ -246,6 +246,14 @@ class Fault {
       this.met = (leader ?? random.pick(members)).id
     }
     return members[this.met - 1]!
+  }
+
+  /** If it is being sent a snapshot: the connection breaks, or the sender dies. */
+  #cutTransfer({ id, life }: Member, lastsMs: number): boolean {
+    const role = life?.core?.state.role
+    if (role?.name !== 'following' || role.staging === null) return false
+    if (this.#random.chance(0.35)) return this.#crash(this.#world.members[role.leader - 1]!, lastsMs)
+    return this.#world.network.sever(id, role.leader)
   }
 
   #crash(member: Member, downMs: number): boolean {

@@ -199,7 +199,8 @@ export class KeyedMachine implements StateMachine<KeyedRequest, KeyedResult> {
     for (const line of lines) {
       if (line === '') continue
       if (line.startsWith('#')) {
-        if (line !== ballastLine(Number(head), ballast++)) throw new Error(`a snapshot at ${zxid} holds a piece of another, or its own in another order: ${line}`)
+        if (line !== ballastLine(Number(head), ballast++))
+          throw new Error(`a snapshot at ${zxid} holds a piece of another, or its own in another order: ${line}`)
         continue
       }
       const [key, version, amount, value, items] = line.split(' ') as [string, string, string, string, string]
@@ -296,7 +297,7 @@ function* serialise(applied: Zxid, values: readonly (readonly [string, KeyedValu
   for (let i = 0; i < ballastLines; i++) {
     text += `${ballastLine(applied, i)}\n`
     if (++lines % LINES_A_CHUNK === 0) {
-      yield encoder.encode(text)
+      yield bytesOf(text)
       text = ''
     }
   }

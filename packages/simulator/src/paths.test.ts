@@ -6,6 +6,7 @@ import { FAULT_KINDS } from './profile.ts'
 
 const NOTHING: Effects = {
   discards: [],
+  abandons: [],
   stagedAppends: [],
   writes: [],
   sends: [],

@@ -12,6 +12,7 @@ export const FAULT_KINDS = [
   'restart', // an orderly close and start
   'sever', // a connection breaks
   'flap', // one breaks again and again
+  'cut-transfer', // one over which a snapshot comes breaks, or its sender dies
   'double-dial', // both sides dial: connections take each other's place
   'partition', // two groups that do not hear each other
   'isolate', // one member, the leader by preference, hears nobody
@@ -113,6 +114,9 @@ export type ProfileName = 'small' | 'swarm'
 
 const SKEW_PER_MILLE_MAX = 20
 
+/** Who is away for long comes back behind the others' logs. */
+const ABSENCES: readonly FaultPlan[] = [{ kind: 'crash', everyMs: 3000, lastsMs: 6000 }]
+
 /** `small`: three voters, 200 requests, at most 60 virtual seconds. `swarm`: the seed draws the ensemble too. Each seed draws its own selection of faults: one that has few kinds shows other bugs than one that has all. */
 export function drawProfile(name: ProfileName, random: SeededRandom): Profile {
   const small = name === 'small'
@@ -153,11 +157,11 @@ export function drawProfile(name: ProfileName, random: SeededRandom): Profile {
     syncLimitTicks: random.pick([4, 10]),
     initLimitTicks: random.pick([12, 30]),
     snapshotEveryEntries: random.pick(transfers ? [10, 10, 30] : [10, 30, 100, 100_000]),
-    retainSnapshots: random.pick(transfers ? [1, 2, 4] : [1, 2]),
+    retainSnapshots: random.pick(transfers ? [1, 2, 2] : [1, 2]),
     originWindow: random.pick([4, 64, 1024]),
     windowBytes: floods ? paddingMax + 1024 : random.pick([paddingMax + 1024, 8192, 65_536, 1_048_576]),
     recentBytes: random.pick([0, 2048, 65_536]),
-    segmentBytes: random.pick([1024, 2048, 16_384]),
+    segmentBytes: random.pick(transfers ? [1024, 1024, 2048] : [1024, 2048, 16_384]),
     network,
     disk,
     skews: Array.from({ length: voters.length + observers }, () => ({
@@ -165,12 +169,12 @@ export function drawProfile(name: ProfileName, random: SeededRandom): Profile {
       wallOffsetMs: skewed ? random.between(-5000, 5000) : 0,
       timerSlackMs,
     })),
-    faults: drawFaults(random),
+    faults: [...drawFaults(random), ...(transfers ? ABSENCES : [])],
     troubleMsMax: small ? 25_000 : 40_000,
     digestEvery: random.pick([4, 8, 8, 20]),
     snapshotChunkBytes: transfers ? random.pick([96, 96, 512]) : 262_144,
     ballastLines: transfers ? random.pick([20, 60]) : 0,
-    breakChance: transfers ? random.pick([0, 0.05, 0.1, 0.2]) : 0,
+    breakChance: transfers ? random.pick([0.03, 0.05, 0.1, 0.2]) : 0,
   }
   return { ...drawn, readLease: drawLease(drawn, random), jumpers: random.chance(0.5) ? [random.between(1, voters.length)] : [] }
 }

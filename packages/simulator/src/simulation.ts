@@ -292,7 +292,7 @@ class Simulation implements World {
     this.#faults.stepped(life, effects)
     this.#countLeading(core, effects)
     this.#countSnaps(id, input, effects)
-    if (input.kind === 'message' && input.message.kind === 'CHUNK') this.#faults.chunkArrived(id, input.from)
+    if (input.kind === 'message' && input.message.kind === 'CHUNK') this.#faults.chunkArrived(id)
     this.#checkFounding(id, core)
     if (role?.role === 'leading' && role.active) this.#established(life, role.epoch)
     const misread = this.#reads.stepped(life, core, input, effects)

@@ -1,3 +1,4 @@
+import { crc32 } from '@antiphon/consensus-core'
 import {
   type AntiphonError,
   formatZxid,
@@ -99,7 +100,7 @@ export class SimStore implements LogStore, ProcessStore {
   }
 
   async saveSnapshot(meta: SnapshotMeta, chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): Promise<boolean> {
-    const saved = await this.#mine(this.#inner.saveSnapshot(meta, chunks))
+    const saved = await this.#mine(this.#inner.saveSnapshot(meta, this.#watched(meta, chunks)))
     if (saved) this.#record.snapshotSaved(meta.zxid)
     this.#world.count(saved ? 'snapshot' : 'snapshot void')
     return saved
@@ -110,7 +111,7 @@ export class SimStore implements LogStore, ProcessStore {
   }
 
   async stage(meta: SnapshotMeta, chunks: AsyncIterable<Uint8Array>): Promise<number> {
-    const generation = await this.#mine(this.#inner.stage(meta, chunks))
+    const generation = await this.#mine(this.#inner.stage(meta, this.#watched(meta, chunks)))
     this.#record.staged(generation, meta)
     this.#world.count('staged')
     return generation
@@ -143,6 +144,17 @@ export class SimStore implements LogStore, ProcessStore {
 
   close(): Promise<void> {
     return this.#mine(this.#inner.close())
+  }
+
+  async *#watched(meta: SnapshotMeta, chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): AsyncGenerator<Uint8Array, void, undefined> {
+    let bytes = 0
+    let digest = 0
+    for await (const chunk of chunks) {
+      bytes += chunk.length
+      digest = crc32(chunk, digest)
+      yield chunk
+    }
+    this.#guard(() => this.#world.durability.sawSnapshot(this.#member, meta, bytes, digest))
   }
 
   /** Of a dead process nothing comes back, not even an error. */

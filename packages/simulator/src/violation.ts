@@ -8,6 +8,7 @@ export type Invariant =
   | 'reads' // a read point below what was committed when the read was asked
   | 'lease' // a leader is established while another reads by lease
   | 'digest' // equal histories, unequal states
+  | 'snapshot' // of one ZXID there are two that differ
   | 'leadership' // two established leaders of one epoch
   | 'durability' // something committed or acknowledged is not in a quorum's durable histories
   | 'recovery' // a store came back with something that was never written, or without something that was durable

@@ -42,6 +42,7 @@ export function streamOn(step: Step, role: Leading, id: PeerId, learner: Learner
     after: learner.sent,
     upTo,
     bytesMax: Math.ceil(config.windowBytes / 2),
+    resume: null,
   })
   learner.sent = upTo
 }

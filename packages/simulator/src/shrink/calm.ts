@@ -34,6 +34,9 @@ export function calmProfile(voters: number, observers: number): Profile {
     readLease: { ms: 0, driftPerMille: 0 },
     jumpers: [],
     faults: [],
+    snapshotChunkBytes: 262_144,
+    ballastLines: 0,
+    breakChance: 0,
     troubleMsMax: 25_000,
     digestEvery: 8,
   }

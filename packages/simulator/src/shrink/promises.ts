@@ -10,6 +10,7 @@ export const PROMISES: Readonly<Record<Invariant, string>> = {
   reads: 'a read point is not below what was committed anywhere when the read was asked',
   lease: 'no leader is established while another one reads by lease',
   digest: 'equal histories make equal states',
+  snapshot: 'snapshots of one ZXID are the same bytes on every replica',
   leadership: 'an epoch has one established leader',
   durability: "what was committed or acknowledged is and stays in a quorum's durable histories",
   recovery: 'a store that is opened again holds what it had called durable, and the state behind some whole write',
