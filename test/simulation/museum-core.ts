@@ -214,14 +214,14 @@ export const CORE_MUTANTS: readonly Mutant[] = [
       },
       {
         file: `${CORE}/follower/synchronization.ts`,
-        text: '  role.staging.generation = generation\n  role.diffing = true\n',
+        text: '  role.diffing = true\n  role.heardAt = step.now.monotonic\n',
         replacement:
-          '  role.staging.generation = generation\n  role.diffing = true\n  step.state.history = role.staging.history\n  step.state.committed = maxZxid(step.state.committed, role.staging.meta.zxid)\n  step.write({ install: generation })\n',
+          '  role.diffing = true\n  role.heardAt = step.now.monotonic\n  step.state.history = staging.history\n  step.state.committed = maxZxid(step.state.committed, staging.meta.zxid)\n  step.write({ install: staging.generation! })\n',
       },
       {
         file: `${CORE}/follower/synchronization.ts`,
-        text: 'upTo: role.staging.meta.zxid, ok: true })\n',
-        replacement: 'upTo: role.staging.meta.zxid, ok: true })\n  role.staging = null\n',
+        text: 'upTo: staging.history.last, ok: true })\n',
+        replacement: 'upTo: staging.history.last, ok: true })\n  role.staging = null\n',
       },
     ],
   },

@@ -1,6 +1,7 @@
 import type { Mutant } from './mutants.ts'
 
 const CORE = 'packages/consensus-core/src'
+const REPLICA = 'packages/replica/src'
 const SHELL = 'packages/replica/src'
 
 const RECOVERY = 'packages/storage-file/src/engine/recovery.ts'
@@ -91,7 +92,94 @@ const RULE_12: readonly Mutant[] = [
 ]
 
 /** Transfers that are resumed, staged generations. */
-const RULE_14: readonly Mutant[] = []
+const RULE_14: readonly Mutant[] = [
+  {
+    bug: '14a',
+    rule: 14,
+    name: 'a transfer goes on without comparing what its receiver has: the head of one snapshot, the rest of another',
+    patches: [
+      { file: `${REPLICA}/sending.ts`, text: 'this.#open(resume.zxid, ', replacement: 'this.#open(undefined, ' },
+      {
+        file: `${REPLICA}/sending.ts`,
+        text: '    if (snapshot.meta.zxid !== resume.zxid || snapshot.meta.checksum !== resume.checksum) return null\n',
+        replacement: '',
+      },
+      { file: `${REPLICA}/sending.ts`, text: 'return digest === resume.digest ?', replacement: 'return digest >= 0 ?' },
+      {
+        file: `${CORE}/follower/synchronization.ts`,
+        text: 'if (kept === null || kept.meta.zxid !== meta.zxid || kept.meta.checksum !== meta.checksum || kept.chunks !== chunks || kept.digest !== digest) {',
+        replacement: 'if (kept === null || kept.chunks !== chunks || digest < 0) {',
+      },
+    ],
+  },
+  {
+    bug: '14b',
+    rule: 14,
+    name: 'a transfer goes on one chunk too late',
+    patches: [
+      {
+        file: `${REPLICA}/sending.ts`,
+        text: '    return digest === resume.digest ?',
+        replacement: '    await chunks.next()\n    return digest === resume.digest ?',
+      },
+    ],
+  },
+  {
+    bug: '14c',
+    rule: 14,
+    name: 'what was staged of another snapshot is not given up when one begins anew',
+    patches: [
+      {
+        file: `${REPLICA}/staging.ts`,
+        text: '    if (receive.chunks > 0) {\n',
+        replacement: '    if (receive.chunks > 0 || this.#receiving !== null) {\n',
+      },
+      {
+        file: `${REPLICA}/staging.ts`,
+        text: "    if (receiving.expected !== receive.chunks) receiving.end('another part of it came than was due')\n",
+        replacement: '    receiving.expected = receive.chunks\n',
+      },
+      {
+        file: `${REPLICA}/shell.ts`,
+        text: '    for (const transfer of effects.abandons) this.#staging.abandon(transfer)\n',
+        replacement: '    for (const transfer of effects.abandons) if (effects.receives.length === 0) this.#staging.abandon(transfer)\n',
+      },
+    ],
+  },
+  {
+    bug: '14d',
+    rule: 14,
+    name: 'a staged log goes on although it holds entries that its new leader never had',
+    explained: 'the ends of both histories are compared three times, here, at each run and at NEWLEADER (15, 16): all three are taken away',
+    patches: [
+      {
+        file: `${CORE}/leader/synchronization.ts`,
+        text: 'log.last < history.start || !includes(history, log.last, log.checksum)) return false',
+        replacement: 'log.last < history.start) return false',
+      },
+      {
+        file: `${CORE}/follower/broadcast.ts`,
+        text: '  if (rest.previous !== history.last) {\n',
+        replacement: '  if (rest.previous !== history.last && history.last < 0) {\n',
+      },
+      {
+        file: `${CORE}/follower/broadcast.ts`,
+        text: '  if (rest.previousChecksum !== history.checksum) {\n',
+        replacement: '  if (rest.previousChecksum !== history.checksum && history.last < 0) {\n',
+      },
+      {
+        file: `${CORE}/follower/synchronization.ts`,
+        text: '  if (history.last !== message.last) {\n',
+        replacement: '  if (history.last !== message.last && role.staging === null) {\n',
+      },
+      {
+        file: `${CORE}/follower/synchronization.ts`,
+        text: '  if (differs(step, history, message.checksum)) return\n  const { staging } = role\n',
+        replacement: '  if (role.staging === null && differs(step, history, message.checksum)) return\n  const { staging } = role\n',
+      },
+    ],
+  },
+]
 
 /** A slow follower rejoins in mid-stream. */
 const RULE_17: readonly Mutant[] = [

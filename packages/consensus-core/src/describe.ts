@@ -135,7 +135,9 @@ export function describeEffects(effects: Effects): string[] {
     )
   for (const transfer of effects.cancels) lines.push(`cancel transfer ${transfer}`)
   for (const receive of effects.receives)
-    lines.push(`receive transfer ${receive.transfer} at ${z(receive.meta.zxid)}${receive.chunks > 0 ? ` from chunk ${receive.chunks}` : ''}${receive.rebuild ? ' as the state' : ''}`)
+    lines.push(
+      `receive transfer ${receive.transfer} at ${z(receive.meta.zxid)}${receive.chunks > 0 ? ` from chunk ${receive.chunks}` : ''}${receive.rebuild ? ' as the state' : ''}`,
+    )
   for (const close of effects.closes) lines.push(`close ${close.peer}: ${close.reason}`)
   for (const refusal of effects.refusals) lines.push(`refuse ${refusal.peer}: ${refusal.error.code}: ${refusal.error.message}`)
   if (effects.commitTo !== null) lines.push(`commit to ${z(effects.commitTo)}`)

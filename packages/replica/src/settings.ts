@@ -123,7 +123,15 @@ export interface NamedMachine {
   readonly machine: AnyMachine
 }
 
-type OwnNumber = 'requestBytesMax' | 'originWindow' | 'digestEvery' | 'snapshotEveryEntries' | 'retainSnapshots' | 'snapshotChunkBytes' | 'queueBytesMax' | 'sliceMs'
+type OwnNumber =
+  | 'requestBytesMax'
+  | 'originWindow'
+  | 'digestEvery'
+  | 'snapshotEveryEntries'
+  | 'retainSnapshots'
+  | 'snapshotChunkBytes'
+  | 'queueBytesMax'
+  | 'sliceMs'
 
 export const REPLICA_DEFAULTS: Readonly<Record<OwnNumber, number>> = {
   requestBytesMax: 1024 * 1024,

@@ -11,7 +11,17 @@ import { StagingTransfers } from './staging.ts'
 
 const PEER = 2 as PeerId
 const meta: SnapshotMeta = { zxid: zxidOf(1, 5), checksum: 3, endPoints: [], time: 9 }
-const transfer: Transfer = { transfer: 7, to: PEER, connection: 3, mode: 'snap', epoch: 2, after: ZERO, upTo: zxidOf(1, 9), bytesMax: Number.MAX_SAFE_INTEGER, resume: null }
+const transfer: Transfer = {
+  transfer: 7,
+  to: PEER,
+  connection: 3,
+  mode: 'snap',
+  epoch: 2,
+  after: ZERO,
+  upTo: zxidOf(1, 9),
+  bytesMax: Number.MAX_SAFE_INTEGER,
+  resume: null,
+}
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
 
 /** A lane that may be full; keeps what it takes. */

@@ -20,6 +20,11 @@ export class Corruption {
     this.#isCounted = isCounted
   }
 
+  /** From then on states may differ, and with them snapshots. */
+  get hasHappened(): boolean {
+    return this.#given > 0
+  }
+
   nextFlaw(): string {
     return `flaw-${++this.#given}`
   }

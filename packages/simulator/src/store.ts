@@ -154,7 +154,7 @@ export class SimStore implements LogStore, ProcessStore {
       digest = crc32(chunk, digest)
       yield chunk
     }
-    this.#guard(() => this.#world.durability.sawSnapshot(this.#member, meta, bytes, digest))
+    if (!this.#world.corruption.hasHappened) this.#guard(() => this.#world.durability.sawSnapshot(this.#member, meta, bytes, digest))
   }
 
   /** Of a dead process nothing comes back, not even an error. */

@@ -59,7 +59,7 @@ const golden: readonly (readonly [Message, string])[] = [
       endPoints: [{ epoch: 6, last: zxidOf(6, 2), checksum: 0xdeadbeef }],
       staged: null,
     },
-    'dd58a0c0 01060000 00000042 00000007000000060000000600000002deadbeef00000006000000010000018bcfe5680000000000010000000600000002deadbeef00',
+    '2fbfa0ad 01060000 00000042 00000007000000060000000600000002deadbeef00000006000000010000018bcfe5680000000000010000000600000002deadbeef00',
   ],
   [{ kind: 'TRUNC', epoch: 7, to: zxidOf(6, 1), checksum: 0x01020304 }, '7265b436 01070000 0000001c 00000007000000060000000101020304'],
   [{ kind: 'DIFF', epoch: 7, after: zxidOf(6, 1), checksum: 0x01020304, staged: true }, '668a921e 01080000 0000001d 0000000700000006000000010102030401'],
@@ -298,7 +298,18 @@ describe('what a stranger may send', () => {
     expect(codeOf(resealed(empties))).toBe('CORRUPT')
 
     const endPoints = Array.from({ length: END_POINTS_MAX }, (_, index) => ({ epoch: index + 1, last: zxidOf(index + 1, 1), checksum: 0 }))
-    const ackE: Message = { kind: 'ACK-E', epoch: 1, current: 1, last: ZERO, checksum: 0, committed: ZERO, wall: 0, quarantined: false, endPoints, staged: null }
+    const ackE: Message = {
+      kind: 'ACK-E',
+      epoch: 1,
+      current: 1,
+      last: ZERO,
+      checksum: 0,
+      committed: ZERO,
+      wall: 0,
+      quarantined: false,
+      endPoints,
+      staged: null,
+    }
     expect(decodeMessage(whole(ackE))).toEqual(ackE)
     const more = whole({ ...ackE, endPoints: [...endPoints, { epoch: 5000, last: zxidOf(5000, 1), checksum: 0 }] })
     expect(codeOf(more)).toBe('CORRUPT')
