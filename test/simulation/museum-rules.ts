@@ -1,7 +1,6 @@
 import type { Mutant } from './mutants.ts'
 
 const CORE = 'packages/consensus-core/src'
-const REPLICA = 'packages/replica/src'
 const SHELL = 'packages/replica/src'
 
 const RECOVERY = 'packages/storage-file/src/engine/recovery.ts'
@@ -98,13 +97,13 @@ const RULE_14: readonly Mutant[] = [
     rule: 14,
     name: 'a transfer goes on without comparing what its receiver has: the head of one snapshot, the rest of another',
     patches: [
-      { file: `${REPLICA}/sending.ts`, text: 'this.#open(resume.zxid, ', replacement: 'this.#open(undefined, ' },
+      { file: `${SHELL}/sending.ts`, text: 'this.#open(resume.zxid, ', replacement: 'this.#open(undefined, ' },
       {
-        file: `${REPLICA}/sending.ts`,
+        file: `${SHELL}/sending.ts`,
         text: '    if (snapshot.meta.zxid !== resume.zxid || snapshot.meta.checksum !== resume.checksum) return null\n',
         replacement: '',
       },
-      { file: `${REPLICA}/sending.ts`, text: 'return digest === resume.digest ?', replacement: 'return digest >= 0 ?' },
+      { file: `${SHELL}/sending.ts`, text: 'return digest === resume.digest ?', replacement: 'return digest >= 0 ?' },
       {
         file: `${CORE}/follower/synchronization.ts`,
         text: 'if (kept === null || kept.meta.zxid !== meta.zxid || kept.meta.checksum !== meta.checksum || kept.chunks !== chunks || kept.digest !== digest) {',
@@ -118,7 +117,7 @@ const RULE_14: readonly Mutant[] = [
     name: 'a transfer goes on one chunk too late',
     patches: [
       {
-        file: `${REPLICA}/sending.ts`,
+        file: `${SHELL}/sending.ts`,
         text: '    return digest === resume.digest ?',
         replacement: '    await chunks.next()\n    return digest === resume.digest ?',
       },
@@ -130,17 +129,17 @@ const RULE_14: readonly Mutant[] = [
     name: 'what was staged of another snapshot is not given up when one begins anew',
     patches: [
       {
-        file: `${REPLICA}/staging.ts`,
+        file: `${SHELL}/staging.ts`,
         text: '    if (receive.chunks > 0) {\n',
         replacement: '    if (receive.chunks > 0 || this.#receiving !== null) {\n',
       },
       {
-        file: `${REPLICA}/staging.ts`,
+        file: `${SHELL}/staging.ts`,
         text: "    if (receiving.expected !== receive.chunks) receiving.end('another part of it came than was due')\n",
         replacement: '    receiving.expected = receive.chunks\n',
       },
       {
-        file: `${REPLICA}/shell.ts`,
+        file: `${SHELL}/shell.ts`,
         text: '    for (const transfer of effects.abandons) this.#staging.abandon(transfer)\n',
         replacement: '    for (const transfer of effects.abandons) if (effects.receives.length === 0) this.#staging.abandon(transfer)\n',
       },
