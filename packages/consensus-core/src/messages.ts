@@ -329,7 +329,7 @@ export function laneOf(kind: MessageKind): Lane {
   }
 }
 
-/** Messages that the shells exchange among themselves; the core takes them as a sign of life only. */
+/** Messages that the shells exchange among themselves; the core takes them as a sign of life only, and notes how many CHUNKs have come. */
 export function isShellMessage(kind: MessageKind): boolean {
   return kind === 'CHUNK' || kind === 'STORED' || kind === 'REGISTER' || kind === 'REQUESTS' || kind === 'RESEND' || kind === 'RETIRED'
 }

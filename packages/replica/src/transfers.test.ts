@@ -1,4 +1,4 @@
-import type { Message, PeerId, Receive, Transfer } from '@antiphon/consensus-core'
+import { crc32, type Message, type PeerId, type Receive, type StagedPart, type Transfer } from '@antiphon/consensus-core'
 import { AntiphonError, counterOf, type LogStore, type Run, type Snapshot, type SnapshotMeta, ZERO, type Zxid, zxidOf } from '@antiphon/ports'
 import { expect, test } from 'vitest'
 import type { Applier } from './applier.ts'
@@ -54,14 +54,20 @@ function sendingOf(chunks: readonly number[]) {
     },
     close: async () => void closed++,
   }
-  const store = { openSnapshot: async () => (chunks.length === 0 ? null : snapshot) } as unknown as LogStore
+  const asked: (Zxid | undefined)[] = []
+  const store = {
+    async openSnapshot(zxid?: Zxid) {
+      asked.push(zxid)
+      return chunks.length === 0 ? null : snapshot
+    },
+  } as unknown as LogStore
   const sending = new SendingTransfers({
     store,
     links: lane as unknown as Links,
     transferred: (number, _upTo, ok) => void ended.push(`${number} ${ok}`),
     trouble: (error) => void ended.push(String(error)),
   })
-  return { lane, sending, ended, closed: () => closed }
+  return { lane, sending, ended, asked, closed: () => closed }
 }
 
 const indexes = (lane: Lane): number[] => lane.sent.flatMap((message) => (message.kind === 'CHUNK' ? [message.index] : []))
@@ -115,6 +121,44 @@ test('a cancelled transfer says nothing more; one without a snapshot has failed'
   const none = sendingOf([])
   await none.sending.start(transfer)
   expect(none.ended).toEqual(['7 false'])
+})
+
+const digestOf = (chunks: readonly number[]): number => crc32(Uint8Array.from(chunks))
+const held = (chunks: readonly number[]): StagedPart => ({ zxid: meta.zxid, checksum: 3, chunks: chunks.length, digest: digestOf(chunks), log: null })
+
+test('rule 14: a transfer goes on behind the chunks that its receiver has, if they are the same here', async () => {
+  const { lane, sending, asked, closed } = sendingOf([0, 1, 2, 3, 4, 5, 6, 7, 8])
+  const done = sending.start({ ...transfer, resume: held([0, 1, 2]) })
+  await turn()
+  expect(lane.sent[0]).toMatchObject({ kind: 'SNAP', chunks: 3, digest: digestOf([0, 1, 2]) })
+  expect(indexes(lane)).toEqual([3, 4, 5, 6])
+  sending.onStored(PEER, 3, 7, 5)
+  await done
+  expect(lane.sent.map((message) => (message.kind === 'CHUNK' ? message.bytes[0] : 's'))).toEqual(['s', 3, 4, 5, 6, 7, 8])
+  expect([asked, closed()]).toEqual([[meta.zxid], 1])
+})
+
+test('rule 14: of what its receiver has whole there is nothing to send but the head', async () => {
+  const { lane, sending } = sendingOf([0, 1, 2])
+  await sending.start({ ...transfer, resume: held([0, 1, 2]) })
+  expect(lane.sent).toEqual([{ kind: 'SNAP', epoch: 2, transfer: 7, meta, chunks: 3, digest: digestOf([0, 1, 2]) }])
+})
+
+test('rule 14: other bytes, another history, or fewer chunks: the newest snapshot is sent anew', async () => {
+  for (const resume of [held([0, 9]), held([0, 1, 2, 3]), { ...held([0, 1]), checksum: 4 }, { ...held([0, 1]), zxid: zxidOf(1, 4) }]) {
+    const { lane, sending, asked, closed } = sendingOf([0, 1, 2])
+    await sending.start({ ...transfer, resume })
+    expect(lane.sent[0]).toMatchObject({ kind: 'SNAP', chunks: 0, digest: 0 })
+    expect(indexes(lane)).toEqual([0, 1, 2])
+    expect([asked, closed()]).toEqual([[resume.zxid, undefined], 2])
+  }
+})
+
+test('rule 18: a receiver hears how far the comparison has come', async () => {
+  const chunks = Array.from({ length: 40 }, (_, i) => i)
+  const { lane, sending } = sendingOf(chunks)
+  await sending.start({ ...transfer, resume: held(chunks.slice(0, 39)) })
+  expect(lane.sent.map((message) => (message.kind === 'STORED' ? message.chunks : message.kind))).toEqual([16, 32, 'SNAP', 'CHUNK'])
 })
 
 test('rule 17: a piece of the log ends behind so many bytes, and tells how far it came; what compaction has taken away fails', async () => {
@@ -194,6 +238,31 @@ test('chunks are staged in order and each is reported once the store has it', as
   expect(stored).toEqual([0, 1, 2])
   expect(lane.sent).toEqual([1, 2].map((chunks) => ({ kind: 'STORED', transfer: 7, chunks })))
   expect(ended).toEqual(['7 1 true'])
+})
+
+test('rule 14: when the connection is gone the store waits, and another transfer brings the rest', async () => {
+  const { lane, staging, ended, stored, chunk } = stagingOf()
+  const done = staging.start(receive)
+  chunk(0)
+  chunk(1)
+  await until(() => stored.length === 2)
+  staging.onDown(PEER, 3)
+  await staging.start({ ...receive, transfer: 9, connection: 5, chunks: 2 })
+  chunk(2)
+  staging.onChunk(PEER, 5, { kind: 'CHUNK', transfer: 9, index: 2, last: true, bytes: new Uint8Array([2]) })
+  await done
+  expect([stored, ended]).toEqual([[0, 1, 2], ['9 1 true']])
+  expect(lane.sent.at(-1)).toEqual({ kind: 'STORED', transfer: 9, chunks: 2 })
+})
+
+test('rule 14: a rest that begins elsewhere voids what is staged', async () => {
+  const { staging, ended, stored, chunk } = stagingOf()
+  const done = staging.start(receive)
+  chunk(0)
+  await until(() => stored.length === 1)
+  await staging.start({ ...receive, transfer: 9, connection: 5, chunks: 2 })
+  await done
+  expect(ended).toEqual(['9 0 false'])
 })
 
 test('a missing chunk, the core, or a newer transfer ends it without a generation', async () => {
