@@ -2,10 +2,11 @@
 import { core } from './core.ts'
 import { ensemble } from './ensemble.ts'
 import { type Options, parseOptions, USAGE } from './options.ts'
+import { reads } from './reads.ts'
 import { recovery } from './recovery.ts'
 import { lineOf, type Result } from './report.ts'
 
-const SUITES: Readonly<Record<string, (options: Options) => Promise<Result[]>>> = { core, ensemble, recovery }
+const SUITES: Readonly<Record<string, (options: Options) => Promise<Result[]>>> = { core, ensemble, reads, recovery }
 
 // What a suite has started ends with this process: children by their closed channel, folders when it exits.
 for (const [signal, number] of [

@@ -14,6 +14,7 @@ export const USAGE = `npm run bench -- SUITE [--json] [--seconds N] [--rounds N]
 
   core       three replicas in one process, on memory
   ensemble   three processes with TCP and files, beside the bare pipeline: the same without any protocol
+  reads      linearizable reads of three replicas in one process, by rounds and by lease
   recovery   the replay of a log
 
 ANTIPHON_BENCH_FOLDER names the folder whose disk is measured; the system's temporary folder unless told.`
