@@ -178,9 +178,10 @@ export class Clients {
     )
   }
 
-  /** @throws Violation when a read is answered from a state that is void. */
-  #expectServing({ core, member }: Life): void {
-    if (core?.state.quarantined != null) throw new Violation('quarantine', `member ${member.id} answers a read from a state that is void`)
+  /** @throws Violation when a read is answered from a state that is void. A read that was granted before a verdict of the same turn is told behind it. */
+  #expectServing({ voidSince, member }: Life): void {
+    if (voidSince !== null && voidSince < this.#world.timeline.now)
+      throw new Violation('quarantine', `member ${member.id} answers a read from a state that is void`)
   }
 
   /** Must be answered at once, and never shows less than before: the ledger judges what the machine holds, here only its place can go wrong. */

@@ -94,11 +94,13 @@ export class SimMember implements Member {
         replica.on('fault', (error) => this.#failed(life, error, 'stopped'))
         replica.on('quarantined', ({ zxid }) => {
           this.#world.count('quarantined')
+          life.voidSince = timeline.now
           trace.add(timeline.now, this.id, 32, zxid, 0, () => `is QUARANTINED: another state at ${formatZxid(zxid)}`)
           this.#guard(() => this.#world.corruption.quarantined(this.id, life.machine.flaw))
         })
         replica.on('rebuilt', (zxid) => {
           this.#world.count('rebuilt')
+          life.voidSince = null
           trace.add(timeline.now, this.id, 33, zxid, 0, () => `is rebuilt at ${formatZxid(zxid)}`)
           this.#guard(() => this.#world.corruption.rebuilt(this.id, life.machine.flaw))
         })
@@ -244,6 +246,7 @@ export class SimMember implements Member {
       over: false,
       shown: ZERO,
       requests: 0,
+      voidSince: null,
       onDeath: new Set(),
     }
     return life

@@ -34,6 +34,8 @@ export interface Life {
   over: boolean
   /** Up to where anybody was shown the state here: nobody may be shown less again. */
   shown: Zxid
+  /** Virtual time since when its state is void; null while it is not. */
+  voidSince: number | null
   /** Requests made so far, in their order. */
   requests: number
   /** Called when the process dies: whoever waits for it waits in vain. */
