@@ -21,7 +21,7 @@ test('every error code stands in the table, with meaning, outcome and remedy', (
   expect(rows.map(([code]) => code)).toEqual(codes)
   for (const [code, meaning, outcome, remedy] of rows) {
     expect(meaning, code).toMatch(/\.$/)
-    expect(['rejected', 'unknown', 'rejected or unknown'], code).toContain(outcome)
+    expect(['rejected', 'unknown', 'rejected or unknown', 'applied', 'rejected or applied'], code).toContain(outcome)
     expect(remedy, code).toMatch(/\.$/)
   }
 })

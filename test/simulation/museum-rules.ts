@@ -244,7 +244,88 @@ const RULE_17: readonly Mutant[] = [
 ]
 
 /** Results in the table of origins, retirement of silent ones. */
-const RULE_22: readonly Mutant[] = []
+const RULE_22: readonly Mutant[] = [
+  {
+    bug: '22a',
+    rule: 22,
+    name: 'a snapshot knows the numbers of its origins and not their results',
+    patches: [
+      {
+        file: `${SHELL}/origins.ts`,
+        text: 'map(({ origin, storeId, nonce, last, confirmed }) => [origin, storeId, nonce, last, confirmed])',
+        replacement: 'map(({ origin, storeId, nonce, last }) => [origin, storeId, nonce, last, last])',
+      },
+      { file: `${SHELL}/origins.ts`, text: '.map(({ results }) => results.encode())', replacement: '.map(() => new Uint8Array(0))' },
+    ],
+  },
+  {
+    bug: '22b',
+    rule: 22,
+    name: 'results are dropped before their origin has them',
+    patches: [
+      {
+        file: `${SHELL}/applier.ts`,
+        text: '      row.confirmed = confirmed[i]!\n',
+        replacement: '      row.confirmed = Math.max(confirmed[i]!, row.last - 1)\n',
+      },
+    ],
+  },
+  {
+    bug: '22c',
+    rule: 22,
+    name: 'what was asked under a row that was retired is taken later',
+    patches: [
+      {
+        file: `${SHELL}/reign.ts`,
+        text: '    const row = this.#table.get(origin)\n    if (row === undefined) {\n      this.#host.links.post(',
+        replacement:
+          "    let row = this.#table.get(origin)\n    if (row === undefined) {\n      row = this.#table.register(origin, '0'.repeat(32), '0'.repeat(16))\n      row.last = first - 1\n    }\n    if (row === undefined) {\n      this.#host.links.post(",
+      },
+      {
+        file: `${SHELL}/applier.ts`,
+        text: '        sequence = entrySequence(bytes, at)\n',
+        replacement:
+          "        sequence = entrySequence(bytes, at)\n        if (row === null) {\n          row = this.table.register(origin, '0'.repeat(32), '0'.repeat(16))\n          row.last = sequence - 1\n        }\n",
+      },
+    ],
+  },
+  {
+    bug: '22d',
+    rule: 22,
+    name: 'an origin confirms what it was not told yet',
+    patches: [
+      {
+        file: `${SHELL}/forwarding.ts`,
+        text: "{ kind: 'REQUESTS', origin: this.origin, first, confirmed: slots.confirmed, requests }",
+        replacement: "{ kind: 'REQUESTS', origin: this.origin, first, confirmed: first - 1, requests }",
+      },
+    ],
+  },
+  {
+    bug: '22e',
+    rule: 22,
+    name: 'an origin goes on under a row of its own that was retired',
+    patches: [
+      {
+        file: `${SHELL}/forwarding.ts`,
+        text: "    this.#host.tell('origin retired', {",
+        replacement: "    if (origin > 0) return\n    this.#host.tell('origin retired', {",
+      },
+    ],
+  },
+  {
+    bug: '22f',
+    rule: 22,
+    name: 'what was sent under a row that is gone unseen is asked again under the next one',
+    patches: [
+      {
+        file: `${SHELL}/forwarding.ts`,
+        text: 'this.#proposals.lose(Math.min(this.#everSent,',
+        replacement: 'this.#proposals.lose(Math.min(0 * this.#everSent,',
+      },
+    ],
+  },
+]
 
 /** Rounds of reads in a pipeline, reads by lease. */
 const RULE_23: readonly Mutant[] = [

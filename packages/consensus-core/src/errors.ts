@@ -8,6 +8,7 @@ export type ErrorCode =
   | 'NOT_READY'
   | 'OVERLOADED'
   | 'TOO_LARGE'
+  | 'RESULT_TOO_LARGE'
   | 'CLOSED'
   | 'TIMEOUT'
   | 'ABORTED'
@@ -23,8 +24,8 @@ export type ErrorCode =
   | 'DISK_FAILED'
   | 'DIVERGED'
 
-/** `rejected`: did not and will not happen. `unknown`: may have happened, or may still happen. */
-export type Outcome = 'rejected' | 'unknown'
+/** `rejected`: did not and will not happen. `unknown`: may have happened, or may still happen. `applied`: has happened, and only its result cannot be told. */
+export type Outcome = 'rejected' | 'unknown' | 'applied'
 
 export interface AntiphonErrorOptions {
   readonly outcome?: Outcome

@@ -203,7 +203,7 @@ class ImmerStateMachine<State extends object, A extends Actions<State>>
     try {
       for (let i = 0; i < batch.length; i++) {
         state = this.#applyOne(state, batch, i)
-        results.push(batch.isOurs(i) ? this.#resultOf(batch.bytes, batch.start(i), batch.end(i)) : undefined)
+        results.push(batch.needsResult(i) ? this.#resultOf(batch.bytes, batch.start(i), batch.end(i)) : undefined)
       }
     } catch (thrown) {
       this.#patcher.drop()

@@ -19,7 +19,7 @@ export function batchOf(changes: readonly Uint8Array[], firstCounter = 1, ours =
     change: (index) => bytes.subarray(starts[index], end(index)),
     zxid: (index) => zxidOf(1, firstCounter + index),
     time: (index) => 1000 + firstCounter + index,
-    isOurs: () => ours,
+    needsResult: () => ours,
   }
 }
 

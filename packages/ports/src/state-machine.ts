@@ -11,6 +11,7 @@ export interface StateMachine<Request = unknown, Result = unknown> {
   /** Called where the request is made. The memory that it returns is the replica's from then on: never write to it again. @throws AntiphonError INVALID_ARGUMENT: rejected, and no number was given. */
   encodeRequest(request: Request): Uint8Array
   decodeRequest(bytes: Uint8Array): Request
+  /** The result, for a replica that missed the change itself: equal bytes on every replica. Copied before the next call. Must not throw for what `apply` gave. */
   encodeResult(result: Result): Uint8Array
   decodeResult(bytes: Uint8Array): Result
   /**
@@ -87,6 +88,6 @@ export interface CommittedBatch {
   zxid(index: number): Zxid
   /** The entry's time: Unix milliseconds as the leader stamped it. */
   time(index: number): Millis
-  /** True when the request was made on this replica and its result is waited for: others' results may be left undefined. */
-  isOurs(index: number): boolean
+  /** Somebody waits for the result of change `index`, or may come to: it is kept, encoded, until its origin has it. The same on every replica. Other results may be left undefined. */
+  needsResult(index: number): boolean
 }

@@ -6,9 +6,10 @@ import { Applier } from './applier.ts'
 import { until } from './ensemble.test-support.ts'
 import { Forwarding } from './forwarding.ts'
 import { Links } from './links.ts'
-import { encodeRegistration } from './origins.ts'
+import { encodeConfirmation, encodeRegistration, encodeRetirement } from './origins.ts'
 import { Proposals } from './proposals.ts'
-import { encodeRefusal } from './refusal.ts'
+import { decodeRefusal, encodeRefusal } from './refusal.ts'
+import { KEPT_REFUSAL, KEPT_TOO_LARGE } from './results.ts'
 
 const STORE = 'ab'.repeat(16)
 const OTHER = { storeId: 'cd'.repeat(16), nonce: '77'.repeat(8) }
@@ -18,6 +19,7 @@ interface Told {
   readonly payload: Uint8Array
   readonly origin?: Zxid
   readonly sequence?: number
+  readonly pending?: number
   readonly kind?: number
 }
 
@@ -32,8 +34,8 @@ class History {
 
   run(entries: readonly Told[], epoch = 1): Run {
     this.#builder.begin(this.last, this.checksum, epoch, 500 + epoch)
-    for (const { machine, payload, origin = ZERO, sequence = 0, kind = KIND_CHANGE } of entries)
-      this.#builder.add({ origin, sequence, pending: sequence === 0 ? 0 : 1, machine, kind }, payload)
+    for (const { machine, payload, origin = ZERO, sequence = 0, pending = sequence === 0 ? 0 : 1, kind = KIND_CHANGE } of entries)
+      this.#builder.add({ origin, sequence, pending, machine, kind }, payload)
     const run = this.#builder.finish()!
     this.last = run.last
     this.checksum = run.checksum
@@ -54,7 +56,7 @@ class Recorder implements StateMachine<string, string> {
       text: this.decodeRequest(batch.change(i)),
       zxid: batch.zxid(i),
       time: batch.time(i),
-      ours: batch.isOurs(i),
+      ours: batch.needsResult(i),
     }))
     this.batches.push(told)
     return told.map((one) => `result of ${one.text}`)
@@ -77,7 +79,16 @@ function applying(sliceMs = 10, digestEvery = 0) {
     () => 0,
     () => {},
   )
-  const forwarding = new Forwarding(STORE, { uint32: () => 5 }, proposals, new Links({} as never, 1), 100)
+  const forwarding = new Forwarding({
+    storeId: STORE,
+    random: { uint32: () => 5 },
+    proposals,
+    links: new Links({} as never, 1),
+    machines: [],
+    window: 100,
+    resultsBytesMax: 1000,
+    tell: () => {},
+  })
   const deferred: (() => void)[] = []
   const clock = { monotonic: () => now++, wall: () => 0, schedule: () => () => {}, defer: (callback: () => void) => void deferred.push(callback) }
   const applier = new Applier({
@@ -89,6 +100,7 @@ function applying(sliceMs = 10, digestEvery = 0) {
     forwarding,
     digestEvery,
     digest: (zxid, digest) => void digests.push([zxid, digest]),
+    resultsBytesMax: 1000,
     wake: () => applier.advance(),
     fault: (error) => faults.push(error),
   })
@@ -206,10 +218,82 @@ test('our own results and refusals come to those who wait, and the table advance
   commit(history.last)
   const told = await Promise.allSettled(asked)
   expect(told.map((one) => (one.status === 'fulfilled' ? one.value : (one.reason as AntiphonError).refusal))).toEqual(['result of a', 'NOT_B', 'result of c'])
-  expect(first.batches.at(-1)!.map((one) => one.ours)).toEqual([true, false, false, true])
+  expect(first.batches.at(-1)!.map((one) => one.ours)).toEqual([true, true, true, true])
   expect(applier.table.get(ours)).toMatchObject({ last: 3, confirmed: 2 })
   expect(applier.table.get(theirs)).toMatchObject({ last: 2, confirmed: 1 })
+  expect(keptOf(applier, ours)).toEqual(['3 result of c'])
+  expect(keptOf(applier, theirs)).toEqual(['2 result of y'])
   expect(proposals.slots.length).toBe(0)
+})
+
+/** What the table keeps for `origin`: number, and result, refusal or marker. */
+function keptOf({ table }: Applier, origin: Zxid): string[] {
+  const kept: string[] = []
+  table.get(origin)?.results.forEach((sequence, kind, _machine, bytes) => {
+    const told = kind === KEPT_REFUSAL ? decodeRefusal(bytes, 0, bytes.length).refusal : kind === KEPT_TOO_LARGE ? 'too large' : new TextDecoder().decode(bytes)
+    kept.push(`${sequence} ${told}`)
+  })
+  return kept
+}
+
+test('rule 22: results and refusals stay in the table until their origin has them, whatever pieces they were applied in', () => {
+  const origin = zxidOf(1, 1)
+  const refusal = encodeRefusal(Object.assign(new Error('no'), { code: 'NO' }))
+  const long = 'x'.repeat(950)
+  const entries = (): Told[] => [
+    registration(OTHER),
+    text('a', { origin, sequence: 1 }),
+    { machine: 2, payload: refusal, origin, sequence: 2, pending: 2, kind: KIND_REFUSAL },
+    text('b', { machine: 2, origin, sequence: 3, pending: 3 }),
+    text(long, { origin, sequence: 4, pending: 4 }),
+    text('c', { origin, sequence: 5, pending: 4 }),
+  ]
+  const kept = ['2 NO', '3 result of b', '4 too large', '5 result of c']
+  const encoded: Uint8Array[] = []
+  for (const pieces of [[6], [1, 2, 3, 4, 5, 6], [2, 5, 6]]) {
+    const { applier, write, commit, history } = applying()
+    write({ append: [history.run(entries())] })
+    for (const counter of pieces) commit(zxidOf(1, counter))
+    expect(keptOf(applier, origin)).toEqual(kept)
+    encoded.push(applier.table.encodeResults()[0]!)
+    write({ append: [history.run([{ machine: 0, payload: encodeConfirmation({ origin, confirmed: 4 }) }])] })
+    commit(history.last)
+    expect(keptOf(applier, origin)).toEqual(['5 result of c'])
+    expect(applier.table.get(origin)).toMatchObject({ last: 5, confirmed: 4 })
+  }
+  expect(encoded[1]).toEqual(encoded[0])
+  expect(encoded[2]).toEqual(encoded[0])
+})
+
+test('rule 22: what a retired row was asked for and is not applied goes on under the next one', async () => {
+  const { applier, write, commit, history, proposals, forwarding } = applying()
+  write({ append: [history.run([registration(forwarding.registration)])] })
+  commit(history.last)
+  const ours = forwarding.origin
+  const asked = ['a', 'b', 'c'].map((one) => proposals.propose(1, new TextEncoder().encode(one), undefined))
+  while (proposals.slots.number() !== null);
+  write({ append: [history.run([text('a', { origin: ours, sequence: 1 }), { machine: 0, payload: encodeRetirement(ours) }])] })
+  commit(history.last)
+  expect(await asked[0]).toBe('result of a')
+  expect([forwarding.origin, proposals.slots.underWay, proposals.slots.waiting, applier.table.size]).toEqual([ZERO, 0, 2, 0])
+  write({ append: [history.run([registration(forwarding.registration)])] })
+  commit(history.last)
+  expect(forwarding.origin).toBe(zxidOf(1, 4))
+  while (proposals.slots.number() !== null);
+  const next = forwarding.origin
+  write({ append: [history.run([text('b', { origin: next, sequence: 1 }), text('c', { origin: next, sequence: 2 })])] })
+  commit(history.last)
+  expect(await Promise.all(asked)).toEqual(['result of a', 'result of b', 'result of c'])
+})
+
+test('a machine that throws in encodeResult is a fault', () => {
+  const { first, faults, write, commit, history } = applying()
+  first.encodeResult = () => {
+    throw new Error('no words')
+  }
+  write({ append: [history.run([registration(OTHER), text('x', { origin: zxidOf(1, 1), sequence: 1 })])] })
+  commit(history.last)
+  expect(faults.map(({ code, message }) => `${code} ${message}`)).toEqual([expect.stringMatching(/^DIVERGED .*encodeResult: no words/)])
 })
 
 test('what can not be is a fault: a gap in the numbers, an unknown origin, machine or entry of our own', () => {

@@ -20,19 +20,19 @@ import {
   type Write,
 } from '@antiphon/consensus-core'
 import { AntiphonError, type Checksum, type Clock, type LogStore, type Millis, ZERO, type Zxid } from '@antiphon/ports'
-import { MachineBatch } from './batch.ts'
+import { MachineBatch, OTHERS } from './batch.ts'
 import { decodeDeclaration } from './declaration.ts'
 import { digestOf } from './digest.ts'
 import { diverged, messageOf } from './errors.ts'
 import type { Forwarding } from './forwarding.ts'
-import { decodeRegistration, type OriginRow, OriginTable } from './origins.ts'
+import { decodeConfirmation, decodeRegistration, decodeRetirement, type OriginRow, OriginTable } from './origins.ts'
 import type { Proposals } from './proposals.ts'
 import { decodeRefusal } from './refusal.ts'
+import { KEPT_REFUSAL, KEPT_RESULT } from './results.ts'
 import type { NamedMachine } from './settings.ts'
 import { describeMachines } from './snapshot-format.ts'
+import { PIECE_ENTRIES, TableSteps } from './table-steps.ts'
 
-/** Between two looks at the clock, and in one call of a machine. */
-const PIECE_ENTRIES = 1024
 const READ_BYTES = 1024 * 1024
 /** Runs above `applied` that are kept in memory; what is beyond is read back from the store. */
 const KEPT_BYTES_MAX = 64 * 1024 * 1024
@@ -46,6 +46,8 @@ export interface ApplierHost {
   readonly forwarding: Forwarding
   /** Digests are taken where a ZXID's counter is a multiple of it; 0: never. */
   readonly digestEvery: number
+  /** Of results that are kept for one origin. */
+  readonly resultsBytesMax: number
   /** There is more to apply: call `advance` again, in a later turn. */
   wake(): void
   /** The state as of `zxid`, which has just been reached. */
@@ -79,6 +81,11 @@ export class Applier {
   #reading = false
   /** A slice was used up: nothing is applied until the loop has had its turn, however often `advance` is called. */
   #paused = false
+  /** What a piece means for the table, in the order of its entries. */
+  readonly #steps = new TableSteps()
+  readonly #results: (readonly unknown[])[] = []
+  /** What a piece means for us as an origin: told behind its results. */
+  readonly #events: (() => void)[] = []
   /** Installs under way: the machines are not of this history until they are restored. */
   #blocked = 0
   /** The machines' state is void (rule 28): nothing is applied to it. */
@@ -89,8 +96,7 @@ export class Applier {
 
   constructor(host: ApplierHost) {
     this.#host = host
-    const waited = (sequence: number): boolean => host.proposals.slots.at(sequence)?.resolve != null
-    this.#batches = host.machines.map(() => new MachineBatch(waited))
+    this.#batches = host.machines.map(() => new MachineBatch())
   }
 
   /** Is the applier waiting for another state? */
@@ -242,13 +248,14 @@ export class Applier {
     }
   }
 
-  /** One piece of `run`: the table first, then each machine in one call, then the results of those that wait here. */
+  /** One piece of `run`: the numbers first, then each machine in one call, then what is kept of their results, then those that wait here. */
   #applyPiece(run: Run): void {
     const { bytes } = run
     const { slots } = this.#host.proposals
     const target = this.#target
     const ourOrigin = this.#host.forwarding.origin
     for (const batch of this.#batches) batch.begin(bytes)
+    this.#steps.clear()
     let at = this.#at
     let last = at
     let entries = 0
@@ -268,9 +275,8 @@ export class Applier {
           return
         }
         row.last = sequence
-        row.confirmed = sequence - entryPending(bytes, at)
         if (origin === ourOrigin) ours = sequence
-        else sequence = 0
+        else sequence = OTHERS
       }
       const machine = entryMachine(bytes, at)
       if (machine === SHELL_MACHINE) {
@@ -280,10 +286,13 @@ export class Applier {
         this.#fail(diverged(`the entry at ${formatZxid(entryZxid(bytes, at))} is for machine ${machine}, of ${this.#batches.length}`, { machine }))
         return
       } else if (entryKind(bytes, at) !== KIND_REFUSAL) {
-        this.#batches[machine - 1]!.add(at, sequence)
-      } else if (sequence !== 0) {
+        const batch = this.#batches[machine - 1]!
+        if (row !== null && sequence !== 0) this.#steps.add(row, row.last - entryPending(bytes, at), machine, batch.length)
+        batch.add(at, sequence)
+      } else if (row !== null && sequence !== 0) {
+        this.#steps.add(row, row.last - entryPending(bytes, at), machine, -at - 1)
         const slot = slots.at(sequence)
-        if (slot !== null && slot.resolve !== null) slots.reject(slot, decodeRefusal(bytes, payloadStart(at), payloadEnd(bytes, at)))
+        if (sequence > 0 && slot !== null && slot.resolve !== null) slots.reject(slot, decodeRefusal(bytes, payloadStart(at), payloadEnd(bytes, at)))
       }
       entries++
       last = at
@@ -294,7 +303,8 @@ export class Applier {
       this.#fail(diverged(`${formatZxid(target)} is committed, and no entry ends there`, { applied: this.applied }))
       return
     }
-    if (!this.#callMachines()) return
+    if (!this.#callMachines() || !this.#keepResults(bytes)) return
+    this.#resolve()
     this.#at = at
     this.entries += entries
     this.applied = entryZxid(bytes, last)
@@ -304,6 +314,7 @@ export class Applier {
       slots.settleUpTo(ours)
       this.#host.proposals.admitParked()
     }
+    for (let event = this.#events.shift(); event !== undefined; event = this.#events.shift()) event()
     if (this.#isDigestDue(this.applied)) this.#host.digest(this.applied, digestOf(this.#host.machines, this.table))
   }
 
@@ -313,7 +324,7 @@ export class Applier {
   }
 
   #callMachines(): boolean {
-    const { machines, proposals } = this.#host
+    const { machines } = this.#host
     for (let m = 0; m < machines.length; m++) {
       const batch = this.#batches[m]!
       if (batch.length === 0) continue
@@ -326,19 +337,69 @@ export class Applier {
         this.#fail(diverged(`the machine \`${name}\` threw in apply: ${messageOf(thrown)}`, { machine: name, ...batch.range() }, thrown))
         return false
       }
-      for (let i = 0; i < batch.length; i++) {
-        const sequence = batch.sequence(i)
-        if (sequence !== 0) proposals.slots.resolve(sequence, results[i])
-      }
+      this.#results[m] = results
     }
     return true
   }
 
-  /** An entry of the shell itself: a registration. */
+  /** Rule 22: until its origin has it, each result stays in the table. In the order of the entries, for what fits hangs on what was confirmed by then. */
+  #keepResults(bytes: Uint8Array): boolean {
+    const { machines, resultsBytesMax } = this.#host
+    const { rows, confirmed, machine, places } = this.#steps
+    for (let i = 0; i < rows.length; i++) {
+      const row = rows[i]!
+      row.confirmed = confirmed[i]!
+      row.results.dropUpTo(row.confirmed)
+      const number = machine[i]!
+      const place = places[i]!
+      if (number === SHELL_MACHINE) continue
+      if (place < 0) {
+        const at = -place - 1
+        row.results.add(KEPT_REFUSAL, number, bytes, payloadStart(at), payloadEnd(bytes, at), resultsBytesMax)
+        continue
+      }
+      let result: Uint8Array
+      try {
+        result = machines[number - 1]!.machine.encodeResult(this.#results[number - 1]![place])
+      } catch (thrown) {
+        const { name } = machines[number - 1]!
+        this.#fail(diverged(`the machine \`${name}\` threw in encodeResult: ${messageOf(thrown)}`, { machine: name }, thrown))
+        return false
+      }
+      row.results.add(KEPT_RESULT, number, result, 0, result.length, resultsBytesMax)
+    }
+    return true
+  }
+
+  #resolve(): void {
+    const { slots } = this.#host.proposals
+    for (let m = 0; m < this.#batches.length; m++) {
+      const batch = this.#batches[m]!
+      for (let i = 0; i < batch.length; i++) {
+        const sequence = batch.sequence(i)
+        if (sequence > 0) slots.resolve(sequence, this.#results[m]![i])
+      }
+    }
+  }
+
+  /** An entry of the shell itself. */
   #applyOwn(bytes: Uint8Array, at: number): boolean {
     const declared = decodeDeclaration(bytes, payloadStart(at), payloadEnd(bytes, at))
     if (declared !== null) return this.#expectMachines(declared)
+    const { forwarding } = this.#host
     const registration = decodeRegistration(bytes, payloadStart(at), payloadEnd(bytes, at))
+    const retired = decodeRetirement(bytes, payloadStart(at), payloadEnd(bytes, at))
+    const confirmation = decodeConfirmation(bytes, payloadStart(at), payloadEnd(bytes, at))
+    if (retired !== null) {
+      this.table.retire(retired)
+      this.#events.push(() => forwarding.onRetired(retired))
+      return true
+    }
+    if (confirmation !== null) {
+      const row = this.table.get(confirmation.origin)
+      if (row !== undefined) this.#steps.add(row, Math.min(confirmation.confirmed, row.last), SHELL_MACHINE, 0)
+      return true
+    }
     if (registration === null) {
       this.#fail(
         new AntiphonError('VERSION_MISMATCH', `the entry at ${formatZxid(entryZxid(bytes, at))} is of a kind that this version does not know`, {
@@ -349,7 +410,7 @@ export class Applier {
     }
     const zxid = entryZxid(bytes, at)
     this.table.register(zxid, registration.storeId, registration.nonce)
-    this.#host.forwarding.onRegistered(zxid, registration)
+    this.#events.push(() => forwarding.onRegistered(zxid, registration))
     return true
   }
 

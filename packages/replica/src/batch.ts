@@ -1,25 +1,23 @@
 import { entryTime, entryZxid, payloadEnd, payloadStart } from '@antiphon/consensus-core'
 import type { CommittedBatch, Millis, Zxid } from '@antiphon/ports'
 
-/** Some consecutive changes of one machine, as places in a run's bytes; the same object for every batch. `waited` tells whether anybody waits for a number of ours. */
+/** In the place of a number of ours. */
+export const OTHERS = -1
+
+/** Some consecutive changes of one machine, as places in a run's bytes; the same object for every batch. */
 export class MachineBatch implements CommittedBatch {
   length = 0
   bytes: Uint8Array = new Uint8Array(0)
   #at: Int32Array = new Int32Array(256)
-  /** Our own numbers; 0 for others' changes. */
+  /** Our own numbers; OTHERS for what others numbered; 0 for what has no number. */
   #sequences: Float64Array = new Float64Array(256)
-  readonly #waited: (sequence: number) => boolean
-
-  constructor(waited: (sequence: number) => boolean) {
-    this.#waited = waited
-  }
 
   begin(bytes: Uint8Array): void {
     this.bytes = bytes
     this.length = 0
   }
 
-  /** The entry at `at`; `sequence` is its number if it is ours, else 0. */
+  /** The entry at `at`; `sequence` is its number if it is ours, OTHERS if another's, 0 if it has none. */
   add(at: number, sequence: number): void {
     if (this.length === this.#at.length) this.#grow()
     this.#at[this.length] = at
@@ -45,9 +43,8 @@ export class MachineBatch implements CommittedBatch {
   time(index: number): Millis {
     return entryTime(this.bytes, this.#at[index]!)
   }
-  isOurs(index: number): boolean {
-    const sequence = this.#sequences[index]!
-    return sequence !== 0 && this.#waited(sequence)
+  needsResult(index: number): boolean {
+    return this.#sequences[index] !== 0
   }
 
   /** First and last change, for a report of what went wrong. */

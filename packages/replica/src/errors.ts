@@ -71,9 +71,32 @@ export function closed(outcome: Outcome, cause: AntiphonError | null): AntiphonE
   })
 }
 
-/** The request was numbered, and its result went by: its origin jumped over it by a snapshot, or its row is gone (rule 22, first form). */
+/** The request may have been sent, and what became of it went by while nobody looked: its origin's row was retired, and that again jumped over by a snapshot (rule 22). */
 export function resultLost(why: string): AntiphonError {
   return new AntiphonError('ABORTED', `the result of a request passed this replica by: ${why}`, { outcome: 'unknown', remedy: UNKNOWN_REMEDY })
+}
+
+/** The request was applied while this replica was away, and its result was above what is kept for an origin (rule 22). */
+export function resultTooLarge(bytesMax: number): AntiphonError {
+  return new AntiphonError('RESULT_TOO_LARGE', 'the request was applied, and its result was too large to be kept for a replica that was not there', {
+    outcome: 'applied',
+    remedy: 'Do not ask again: it has happened. Read the state; return less from the state machine, or raise `resultsBytesMax` on every replica.',
+    details: { bytesMax },
+  })
+}
+
+/** The request was refused while this replica was away, and the reason was above what is kept for an origin (rule 22). */
+export function refusalTooLarge(): AntiphonError {
+  return refused('UNTOLD', 'the request was refused, and the reason was too large to be kept for a replica that was not there')
+}
+
+/** The request was applied, and its result, kept by another replica, cannot be read here. */
+export function resultUnreadable(name: string, thrown: unknown): AntiphonError {
+  return new AntiphonError('CORRUPT', `the machine \`${name}\` cannot decode the result of a request that was applied: ${messageOf(thrown)}`, {
+    outcome: 'applied',
+    remedy: 'Do not ask again: it has happened. Read the state, and see that decodeResult takes what encodeResult makes.',
+    cause: thrown,
+  })
 }
 
 export function notReady(cause: AntiphonError): AntiphonError {

@@ -25,7 +25,7 @@ function gating(options: { leader?: PeerId; live?: boolean } = {}) {
       leader: () => ({ peer: leader, connection: 5 }),
     },
     links: { isLive: () => live, storeId: () => THEIRS },
-    forwarding: { onResend: (_origin: number, next: number) => void told.push(`resend ${next}`), onRetired: () => void told.push('retired') },
+    forwarding: { onResend: (_origin: number, next: number) => void told.push(`resend ${next}`), onRefused: () => void told.push('retired') },
     sending: { onStored: () => void told.push('stored') },
     staging: { onChunk: () => void told.push('chunk') },
     isStopped: false,

@@ -116,7 +116,7 @@ export class Gate implements TransportHandler {
         if (this.#isLeader(from, connection)) forwarding.onResend(message.origin, message.next)
         break
       case 'RETIRED':
-        if (this.#isLeader(from, connection)) forwarding.onRetired(message.origin)
+        if (this.#isLeader(from, connection)) forwarding.onRefused(message.origin)
         break
     }
     this.#host.scheduleFlush()

@@ -70,10 +70,10 @@ export class Leadership {
     if (this.#inbox === null || this.#reign !== null) return
     const primary = this.#host.primary()
     if (primary === null) return
-    const { machines, requestBytesMax: changeBytesMax, originWindow } = resolved
+    const { machines, requestBytesMax: changeBytesMax, originWindow, retireOriginTicks } = resolved
     try {
       this.#reign = new Reign(
-        { machines, forwarding, links, random, changeBytesMax, originWindow, trouble },
+        { machines, forwarding, links, random, changeBytesMax, originWindow, retireOriginTicks, trouble },
         this.#inbox,
         primary,
         applier.table,

@@ -61,6 +61,12 @@ export class Links {
     return this.#links.get(peer)?.storeId ?? null
   }
 
+  /** Is a replica with this store connected? */
+  hasStore(storeId: StoreId): boolean {
+    for (const link of this.#links.values()) if (link.storeId === storeId) return true
+    return false
+  }
+
   get peers(): PeerId[] {
     return [...this.#links.keys()]
   }

@@ -95,7 +95,7 @@ export class Proposals {
     this.admitParked()
   }
 
-  /** Numbers up to `upTo` have gone by without a result that we could see (rule 22, first form). */
+  /** Numbers up to `upTo` have gone by, and what became of them cannot be told. */
   lose(upTo: number, why: string): void {
     this.slots.forEach((slot) => {
       if (slot.sequence !== 0 && slot.sequence <= upTo) this.slots.reject(slot, resultLost(why))

@@ -23,7 +23,7 @@ import { expect, test } from 'vitest'
 import { Forwarding } from './forwarding.ts'
 import { Inbox } from './inbox.ts'
 import { Links } from './links.ts'
-import { OriginTable } from './origins.ts'
+import { decodeConfirmation, decodeRetirement, OriginTable } from './origins.ts'
 import { Proposals } from './proposals.ts'
 import { decodeRefusal } from './refusal.ts'
 import { Reign } from './reign.ts'
@@ -87,6 +87,12 @@ interface Entry {
   readonly text: string
 }
 
+function tellOwn(payload: Uint8Array): string {
+  const confirmation = decodeConfirmation(payload, 0, payload.length)
+  if (confirmation !== null) return `confirmation of ${confirmation.confirmed}`
+  return decodeRetirement(payload, 0, payload.length) === null ? 'registration' : 'retirement'
+}
+
 function entriesOf(run: Run | null): Entry[] {
   const entries: Entry[] = []
   const bytes = run?.bytes ?? new Uint8Array(0)
@@ -94,7 +100,7 @@ function entriesOf(run: Run | null): Entry[] {
     const payload = bytes.subarray(payloadStart(at), payloadEnd(bytes, at))
     const refused = entryKind(bytes, at) === KIND_REFUSAL
     const machine = entryMachine(bytes, at)
-    const text = machine === 0 ? 'registration' : refused ? decodeRefusal(payload, 0, payload.length).message : new TextDecoder().decode(payload)
+    const text = machine === 0 ? tellOwn(payload) : refused ? decodeRefusal(payload, 0, payload.length).message : new TextDecoder().decode(payload)
     entries.push({ origin: entryOrigin(bytes, at), sequence: entrySequence(bytes, at), pending: entryPending(bytes, at), machine, text })
   }
   return entries
@@ -115,7 +121,7 @@ function reigning(limits: { window?: number; changeBytesMax?: number; inboxBytes
     () => 0,
     () => {},
   )
-  const forwarding = new Forwarding(STORE, random, proposals, links, window)
+  const forwarding = new Forwarding({ storeId: STORE, random, proposals, links, machines: [], window, resultsBytesMax: 1000, tell: () => {} })
   const table = new OriginTable()
   Object.assign(table.register(ORIGIN, OTHER_STORE, '11'.repeat(8)), { last: 5, confirmed: 4 })
   table.register(OURS, STORE, forwarding.registration.nonce)
@@ -130,6 +136,7 @@ function reigning(limits: { window?: number; changeBytesMax?: number; inboxBytes
     random,
     changeBytesMax,
     originWindow: window,
+    retireOriginTicks: 3,
     trouble: (error: Error) => void troubles.push(error.message),
   }
   const primary: Primary = { epoch: 2, previous: zxidOf(1, 20), previousChecksum: 7, time: 1000, entriesRoom: 1000, bytesRoom: ROOM }
@@ -286,10 +293,10 @@ test('a machine that throws in tick is told of, and the others go on', () => {
   expect(fill()).toEqual([])
 })
 
-test('a reign whose history has lost our row settles what is under way as unknown', async () => {
-  const { proposals, forwarding, reign, inbox, primary } = reigning()
+test('rule 22: a row that was gone before we could look leaves what was sent unknown, and what never left goes on under the next one', async () => {
+  const { proposals, forwarding, reign, inbox, primary, fill } = reigning()
   const ended = proposals.propose(1, new Uint8Array(1), undefined).catch((error: { code: string; outcome: string }) => `${error.code} ${error.outcome}`)
-  proposals.slots.number()
+  expect(fill()).toHaveLength(1)
   const waiting = proposals.propose(1, new Uint8Array(1), undefined)
   const host = {
     machines: [],
@@ -298,9 +305,12 @@ test('a reign whose history has lost our row settles what is under way as unknow
     random: { uint32: () => 9 },
     changeBytesMax: 100,
     originWindow: 10,
+    retireOriginTicks: 3,
     trouble: () => {},
   }
   const before = forwarding.registration.nonce
+  proposals.slots.number()
+  forwarding.onJump(new OriginTable())
   const next = new Reign(host, inbox, primary, new OriginTable())
   expect(await ended).toBe('ABORTED unknown')
   expect([proposals.slots.waiting, forwarding.origin]).toEqual([1, ZERO])
@@ -441,4 +451,33 @@ test('a full lane holds what the core sends, in order, up to a bound; beyond it 
   for (let i = 0; i < 100; i++) links.post({ to: PEER, connection: 1, message: commit(i) })
   expect(transport.disconnected).toEqual([1])
   expect(links.isLive(PEER, 1)).toBe(false)
+})
+
+test('rule 22: an origin that was not connected for so many ticks is retired by an entry, and takes nothing more', () => {
+  const { reign, links, primary, fill, enqueue, transport } = reigning()
+  const silent = (): string[] => fill().map(({ machine, text }) => `${machine} ${text}`)
+  for (let tick = 0; tick < 10; tick++) reign.tick(primary)
+  expect(silent().filter((one) => one.startsWith('0'))).toEqual([])
+  links.down(PEER, 1)
+  for (let tick = 0; tick < 2; tick++) reign.tick(primary)
+  expect(silent().filter((one) => one.startsWith('0'))).toEqual([])
+  // It is back in time, and what counts begins anew.
+  links.up(PEER, 2, OTHER_STORE)
+  reign.tick(primary)
+  links.down(PEER, 2)
+  for (let tick = 0; tick < 3; tick++) reign.tick(primary)
+  expect(silent().filter((one) => one.startsWith('0'))).toEqual(['0 retirement'])
+  links.up(PEER, 1, OTHER_STORE)
+  enqueue(6, ['late'])
+  expect(fill()).toEqual([])
+  expect(transport.sent.at(-1)).toEqual({ kind: 'RETIRED', origin: ORIGIN })
+})
+
+test('rule 22: an origin that asks nothing more has its confirmation as an entry of its own, once', () => {
+  const { fill, enqueue } = reigning()
+  enqueue(6, [], 5)
+  expect(fill().map(({ machine, text }) => `${machine} ${text}`)).toEqual(['0 confirmation of 5'])
+  enqueue(6, [], 5)
+  enqueue(6, [], 9)
+  expect(fill()).toEqual([])
 })

@@ -5,7 +5,7 @@ import { messageOf } from './errors.ts'
 import type { Forwarding } from './forwarding.ts'
 import type { Inbox, Received } from './inbox.ts'
 import type { Links } from './links.ts'
-import { encodeRegistration, type OriginTable, type Registration } from './origins.ts'
+import { encodeConfirmation, encodeRegistration, encodeRetirement, type OriginTable, type Registration } from './origins.ts'
 import { encodeRefusal, encodeTooLarge } from './refusal.ts'
 import type { NamedMachine } from './settings.ts'
 
@@ -19,6 +19,7 @@ export interface ReignHost {
   readonly random: Random
   readonly changeBytesMax: number
   readonly originWindow: number
+  readonly retireOriginTicks: number
   trouble(error: AntiphonError): void
 }
 
@@ -59,8 +60,12 @@ export class Reign {
   readonly #inbox: Inbox
   /** The number asked for last, by origin: one question is enough on a connection that loses nothing. */
   readonly #askedFor = new Map<Zxid, { readonly next: number; readonly connection: number }>()
+  /** For how many of our ticks nobody with its store was connected, by origin. Counted, for a clock goes on while we stand still and hear nobody. */
+  readonly #silentTicks = new Map<Zxid, number>()
   #undeclared: boolean
   #own: OwnRequest[] = []
+  /** Rows to be retired. */
+  #silent: Zxid[] = []
   #oursFirst = false
   #entriesRoom = 0
   #bytesRoom = 0
@@ -75,8 +80,6 @@ export class Reign {
     this.#context = new Context(host.changeBytesMax, host.random)
     this.#setContext(primary)
     for (const { machine } of host.machines) machine.leading?.(this.#context)
-    const { forwarding } = host
-    if (forwarding.origin !== ZERO && this.#table.get(forwarding.origin) === undefined) forwarding.onRetired(forwarding.origin)
   }
 
   /** The reign is void: what was prepared and is not applied is forgotten. */
@@ -87,6 +90,7 @@ export class Reign {
   /** Once a tick: what the machines ask for by themselves. Void when the reign ends, and never sent again. */
   tick(primary: Primary): void {
     this.#setContext(primary)
+    this.#watchSilence()
     this.#host.machines.forEach(({ name, machine }, index) => {
       if (machine.tick === undefined) return
       try {
@@ -104,7 +108,7 @@ export class Reign {
 
   /** Is there anything that `fill` may have left for want of room? */
   get hasWaiting(): boolean {
-    return !this.#inbox.isEmpty || this.#own.length > 0
+    return !this.#inbox.isEmpty || this.#own.length > 0 || this.#silent.length > 0 || this.#host.forwarding.confirmDue
   }
 
   /** Frames the next batch from everything that waits, as far as there is room; null when nothing does. */
@@ -115,6 +119,7 @@ export class Reign {
     this.#builder.begin(primary.previous, primary.previousChecksum, primary.epoch, primary.time)
     this.#fillDeclaration()
     this.#fillRegistrations()
+    this.#fillRetirements()
     this.#fillOwn()
     // Whoever came first last time comes second now: neither starves the other when room is short.
     this.#oursFirst = !this.#oursFirst
@@ -159,6 +164,37 @@ export class Reign {
     this.#table.register(zxid, registration.storeId, registration.nonce)
   }
 
+  /** An origin with a live connection is not silent, and neither are we. */
+  #watchSilence(): void {
+    const { links, forwarding, retireOriginTicks } = this.#host
+    for (const { origin, storeId } of this.#table.rows()) {
+      const ticks = storeId === forwarding.registration.storeId || links.hasStore(storeId) ? 0 : (this.#silentTicks.get(origin) ?? 0) + 1
+      this.#silentTicks.set(origin, ticks)
+      if (ticks === retireOriginTicks) this.#silent.push(origin)
+    }
+  }
+
+  #fillRetirements(): void {
+    while (this.#silent.length > 0 && this.#hasRoom()) {
+      const origin = this.#silent.shift()!
+      const isSilent = (this.#silentTicks.get(origin) ?? 0) >= this.#host.retireOriginTicks
+      this.#silentTicks.delete(origin)
+      if (!isSilent || this.#table.get(origin) === undefined) continue
+      this.#add(ZERO, 0, 0, SHELL_MACHINE, KIND_CHANGE, encodeRetirement(origin))
+      this.#table.retire(origin)
+    }
+  }
+
+  /** What an origin that asks nothing has confirmed. False: there is no room for it now. */
+  #confirm(origin: Zxid, confirmed: number): boolean {
+    const row = this.#table.get(origin)
+    if (row === undefined || Math.min(confirmed, row.last) <= row.confirmed) return true
+    if (!this.#hasRoom()) return false
+    row.confirmed = Math.min(confirmed, row.last)
+    this.#add(ZERO, 0, 0, SHELL_MACHINE, KIND_CHANGE, encodeConfirmation({ origin, confirmed: row.confirmed }))
+    return true
+  }
+
   #fillOwn(): void {
     let taken = 0
     while (taken < this.#own.length && this.#hasRoom()) {
@@ -175,11 +211,13 @@ export class Reign {
     const { confirmed } = forwarding
     while (this.#hasRoom()) {
       const slot = forwarding.request(row.last + 1)
-      if (slot === null) return
+      if (slot === null) break
       row.last++
+      forwarding.onProposed(row.last)
       row.confirmed = Math.max(row.confirmed, confirmed)
       this.#propose(row.origin, row.last, row.last - row.confirmed, slot.machine, slot.payload)
     }
+    if (forwarding.confirmDue) this.#confirm(row.origin, confirmed)
   }
 
   #fillInbox(): void {
@@ -200,6 +238,7 @@ export class Reign {
       this.#host.links.post({ to: from, connection, message: { kind: 'RETIRED', origin } })
       return true
     }
+    if (requests.length === 0) return this.#confirm(origin, message.confirmed)
     for (; received.next < requests.length; received.next++) {
       const sequence = first + received.next
       if (sequence <= row.last) continue

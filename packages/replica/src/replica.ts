@@ -236,7 +236,7 @@ export class Replica<M extends Machines = Machines> extends TypedEmitter<Replica
 
 async function recover(settings: ReplicaSettings, resolved: Resolved, stored: StoredState, slicer: Slicer): Promise<Restored | null> {
   if (stored.snapshot === null) return null
-  const restored = await restoreNewest(settings.storage, resolved.machines, stored.founding?.ensembleId ?? null, slicer)
+  const restored = await restoreNewest(settings.storage, resolved, stored.founding?.ensembleId ?? null, slicer)
   if (restored === null) throw corrupt('the store names a snapshot and has none')
   return restored
 }

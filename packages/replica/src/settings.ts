@@ -51,6 +51,8 @@ export interface ReplicaSettings<M extends Machines = Machines> {
   readonly requestBytesMax?: number
   /** Agreed. How many requests of one replica may be under way at a time. 16,384. */
   readonly originWindow?: number
+  /** Agreed. Bytes of results that are kept for one replica until it has them: what does not fit is only marked as applied, for a replica that was not there when it was. 4 MiB. */
+  readonly resultsBytesMax?: number
   /**
    * Agreed; off unless told. The leader answers linearizable reads from its own state, without asking, while a quorum's echoes of its heartbeats are young enough. **This trusts clocks**: it is
    * sound only while every member's monotonic clock runs at a rate within the drift. A machine or virtual machine that is suspended, or a process that is frozen and moved, breaks it: its clock
@@ -87,6 +89,8 @@ export interface ReplicaSettings<M extends Machines = Machines> {
   readonly backoffTicksMax?: number
   /** How far a leader's wall clock may be ahead of the median of its voters' before entries are stamped with the median. 1,000. */
   readonly clockAheadMsMax?: number
+  /** So long a replica must have been away from the leader before what is known of its requests is forgotten; counted by the leader. 6,000. */
+  readonly retireOriginTicks?: number
   /** The epoch's last counter; for tests. */
   readonly counterMax?: number
   /** The host's own timers keep the process alive until `close()`. true; of no account with a `clock` of your own. */
@@ -110,6 +114,8 @@ export interface Resolved {
   readonly requestBytesMax: number
   readonly originWindow: number
   readonly digestEvery: number
+  readonly resultsBytesMax: number
+  readonly retireOriginTicks: number
   readonly snapshotEveryEntries: number
   readonly retainSnapshots: number
   readonly snapshotChunkBytes: number
@@ -126,6 +132,8 @@ export interface NamedMachine {
 type OwnNumber =
   | 'requestBytesMax'
   | 'originWindow'
+  | 'resultsBytesMax'
+  | 'retireOriginTicks'
   | 'digestEvery'
   | 'snapshotEveryEntries'
   | 'retainSnapshots'
@@ -137,6 +145,8 @@ export const REPLICA_DEFAULTS: Readonly<Record<OwnNumber, number>> = {
   requestBytesMax: 1024 * 1024,
   originWindow: 16_384,
   digestEvery: 1024,
+  resultsBytesMax: 4 * 1024 * 1024,
+  retireOriginTicks: 6000,
   snapshotEveryEntries: 100_000,
   retainSnapshots: 3,
   snapshotChunkBytes: 256 * 1024,
@@ -191,6 +201,7 @@ export function resolveSettings(settings: ReplicaSettings): Resolved {
     limits.leaseMs,
     limits.leaseMs === 0 ? 0 : limits.leaseDriftPerMille,
     own.digestEvery,
+    own.resultsBytesMax,
   ])
   const self = settings.id as PeerId
   const core = { ...CORE_DEFAULTS, ...limits, self, initial, settings: fingerprint }
@@ -259,7 +270,7 @@ function readMachines(machines: Machines): NamedMachine[] {
     // Names that look like integers would be reordered by the language, and the order is agreed.
     if (!/^[A-Za-z][A-Za-z0-9_.-]{0,63}$/.test(name))
       throw invalidSettings(`\`${name}\` is no name for a machine`, 'Names begin with a letter; letters, digits, `_`, `.` and `-` follow; at most 64.')
-    const missing = ['encodeRequest', 'apply', 'snapshot', 'restore'].filter(
+    const missing = ['encodeRequest', 'encodeResult', 'decodeResult', 'apply', 'snapshot', 'restore'].filter(
       (method) => typeof (machine as unknown as Record<string, unknown> | null)?.[method] !== 'function',
     )
     if (missing.length > 0) throw invalidSettings(`the machine \`${name}\` lacks ${missing.join(', ')}`, 'Pass a StateMachine.')

@@ -84,7 +84,16 @@ export class Shell {
     this.links = new Links(transport, 4 * config.windowBytes)
     this.proposals = new Proposals(resolved, monotonic, () => this.#scheduleFlush())
     this.reads = new Reads(monotonic, () => this.#scheduleFlush())
-    this.#forwarding = new Forwarding(stored.storeId, random, this.proposals, this.links, resolved.originWindow)
+    this.#forwarding = new Forwarding({
+      storeId: stored.storeId,
+      random,
+      proposals: this.proposals,
+      links: this.links,
+      machines: resolved.machines,
+      window: resolved.originWindow,
+      resultsBytesMax: resolved.resultsBytesMax,
+      tell: (what, details) => parts.announcer.debug(details, what),
+    })
     this.applier = new Applier({
       machines: resolved.machines,
       store,
@@ -94,6 +103,7 @@ export class Shell {
       forwarding: this.#forwarding,
       digestEvery: resolved.digestEvery,
       digest: (zxid, digest) => this.#step({ kind: 'digest', zxid, digest }),
+      resultsBytesMax: resolved.resultsBytesMax,
       wake: () => this.#endTurn(),
       fault: (error) => this.#stop(error),
     })
@@ -241,7 +251,8 @@ export class Shell {
     this.reads.expire()
     this.#step({ kind: 'tick' })
     if (this.#leadership.tick()) this.#notes.hear(this.#self, this.#notes.gather())
-    if (this.reads.hasWaiting || this.#leadership.hasWaiting) this.#scheduleFlush()
+    this.#forwarding.tick(this.applier.table.get(this.#forwarding.origin))
+    if (this.reads.hasWaiting || this.#leadership.hasWaiting || this.#forwarding.confirmDue) this.#scheduleFlush()
     this.#parts.meters?.queueBytes.set(this.proposals.slots.bytes)
     this.#watchClock()
     this.#endTurn()
@@ -382,7 +393,7 @@ export class Shell {
       // An install that was quicker has replaced the state already.
       if (this.isStopped || (rebuild !== null && this.core.state.quarantined === null)) return
       try {
-        const restored = await restoreNewest(store, resolved.machines, this.core.state.founding?.ensembleId ?? null, new Slicer(clock, resolved.sliceMs))
+        const restored = await restoreNewest(store, resolved, this.core.state.founding?.ensembleId ?? null, new Slicer(clock, resolved.sliceMs))
         if (this.isStopped) return
         if (restored === null) throw corrupt('the store has no snapshot behind an install or a rebuild')
         const { meta, origins } = restored

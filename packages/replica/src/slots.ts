@@ -106,12 +106,14 @@ export class Slots {
     const { reject } = slot
     if (reject === null) return
     this.#leave(slot)
-    if (slot.sequence === 0) {
-      this.#holes++
-      this.#bytes -= slot.payload.length + SLOT_BYTES
-      slot.payload = NO_BYTES
-    }
+    if (slot.sequence === 0) this.#makeHole(slot)
     reject(error)
+  }
+
+  #makeHole(slot: Slot): void {
+    this.#holes++
+    this.#bytes -= slot.payload.length + SLOT_BYTES
+    slot.payload = NO_BYTES
   }
 
   /** The entries of everything up to `sequence` have gone by: their slots are free. Each that is still waited for was resolved or rejected before. */
@@ -122,6 +124,17 @@ export class Slots {
       this.#bytes -= slot.payload.length + SLOT_BYTES
       slot.payload = NO_BYTES
     }
+  }
+
+  /** The numbers from `from` on are taken back: their requests wait again, in their order. They must stand nowhere, and nobody may ever take them. */
+  takeBack(from: number): void {
+    const first = Math.max(from + this.#base, this.#first)
+    for (let position = first; position < this.#numbered; position++) {
+      const slot = this.#ring[position & this.#mask]!
+      slot.sequence = 0
+      if (slot.resolve === null) this.#makeHole(slot)
+    }
+    this.#numbered = Math.min(this.#numbered, first)
   }
 
   /** A new row: numbers begin with 1 again. Nothing may be under way. */

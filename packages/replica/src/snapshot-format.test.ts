@@ -3,7 +3,8 @@ import { expect, test } from 'vitest'
 import { failure, ListMachine } from './ensemble.test-support.ts'
 import { decodeRegistration, encodeRegistration, OriginTable } from './origins.ts'
 import { decodeRefusal, encodeRefusal, encodeTooLarge } from './refusal.ts'
-import { decodeHead, describeMachines, encodeHead, Packer, Unpacker } from './snapshot-format.ts'
+import { KEPT_REFUSAL, KEPT_RESULT, KEPT_TOO_LARGE, KeptResults } from './results.ts'
+import { decodeHead, describeMachines, encodeHead, Packer, SHELL_CHUNKS, Unpacker } from './snapshot-format.ts'
 
 const PACKET_BYTES = 64 * 1024
 
@@ -139,16 +140,76 @@ test('a head that is damaged, of another point or of other machines is refused',
       ),
     ),
   ).toBe('CORRUPT')
-  expect(
-    codeOf(() =>
-      decodeHead(
-        edited((it) => (it['format'] = 2)),
-        meta,
-        machines,
+  for (const format of [1, 3]) {
+    expect(
+      codeOf(() =>
+        decodeHead(
+          edited((it) => (it['format'] = format)),
+          meta,
+          machines,
+        ),
       ),
-    ),
-  ).toBe('VERSION_MISMATCH')
+    ).toBe('VERSION_MISMATCH')
+  }
   expect(codeOf(() => decodeHead(bytes, meta, [{ name: 'list', machine: new ListMachine('list', 4) }]))).toBe('VERSION_MISMATCH')
+})
+
+test("the shell's chunks come before the machines', empty ones too, within a bound", async () => {
+  const packer = new Packer(PACKET_BYTES)
+  const own = [0, 10, PACKET_BYTES + 1, 0].map(filled)
+  const packets = [...own.flatMap((chunk) => [...packer.add(SHELL_CHUNKS, chunk)]), ...packer.add(1, filled(5, 1)), ...packer.end()]
+  const unpacker = new Unpacker(streamOf(packets))
+  expectSame(await chunksOf(unpacker, SHELL_CHUNKS), own)
+  expectSame(await chunksOf(unpacker, 1), [filled(5, 1)])
+  await unpacker.expectEnd()
+  const bounded = async (): Promise<void> => {
+    for await (const _ of new Unpacker(streamOf(packets)).chunksOf(SHELL_CHUNKS, PACKET_BYTES));
+  }
+  await expect(bounded()).rejects.toMatchObject({ code: 'CORRUPT' })
+})
+
+test('results that are none, too many or too few are refused', () => {
+  const results = new KeptResults()
+  results.add(KEPT_RESULT, 1, Uint8Array.of(1, 2, 3), 0, 3, 100)
+  results.add(KEPT_REFUSAL, 2, new Uint8Array(200), 0, 200, 100)
+  results.add(KEPT_RESULT, 2, new Uint8Array(200), 0, 200, 100)
+  const bytes = results.encode()
+  const again = KeptResults.decode(bytes.slice(), 3, 8, 2)
+  const told: unknown[] = []
+  again.forEach((sequence, kind, machine, kept) => told.push([sequence, kind, machine, [...kept]]))
+  expect(told).toEqual([
+    [6, KEPT_RESULT, 1, [1, 2, 3]],
+    [7, KEPT_REFUSAL, 2, []],
+    [8, KEPT_TOO_LARGE, 2, []],
+  ])
+  expect(again.encode()).toEqual(bytes)
+  const refused = (broken: Uint8Array, length = 3, machines = 2): void => {
+    expect(() => KeptResults.decode(broken, length, 8, machines)).toThrow(expect.objectContaining({ code: 'CORRUPT' }))
+  }
+  refused(bytes, 2)
+  refused(bytes, 4)
+  refused(bytes, 3, 1)
+  refused(bytes.with(0, 3))
+  refused(bytes.with(1, 0))
+  refused(bytes.with(2, 0xff))
+  for (let length = 1; length < bytes.length; length++) refused(bytes.subarray(0, length))
+})
+
+test('the memory of results stays in proportion to what is kept', () => {
+  const results = new KeptResults()
+  const kept = (): number[] => {
+    const found: number[] = []
+    results.forEach((sequence, _kind, _machine, bytes) => found.push(sequence * 1000 + bytes[0]!))
+    return found
+  }
+  for (let i = 1; i <= 5000; i++) {
+    results.add(KEPT_RESULT, 1, Uint8Array.of(i & 0xff, 0, 0), 0, 1 + (i % 3), 1e6)
+    results.dropUpTo(i - 3)
+    if (i > 3 && i % 500 === 0) expect(kept()).toEqual([i - 2, i - 1, i].map((n) => n * 1000 + (n & 0xff)))
+  }
+  expect([results.length, results.bytes]).toEqual([3, 3 * 6 + 6])
+  results.dropUpTo(5000)
+  expect([results.length, results.bytes, results.encode().length]).toEqual([0, 0, 0])
 })
 
 test('equal states make equal heads, whatever order their fields were made in', () => {

@@ -4,16 +4,16 @@ import { type EncodedRow, OriginTable } from './origins.ts'
 import type { NamedMachine } from './settings.ts'
 
 /**
- * A snapshot is a sequence of stored chunks. The first is the shell's head, JSON in UTF-8. The others are packets of records:
+ * A snapshot is a sequence of stored chunks. The first is the shell's head, JSON in UTF-8. The others are packets of records, first those of the results that are kept for each origin:
  *
  * ```
- * 0  u8   machine: 1.. in the order of the settings; 0 for the last record of all
- * 1  u8   flags: 1 ends a chunk as the machine gave it
+ * 0  u8   machine: 1.. in the order of the settings; 0 for the shell
+ * 1  u8   flags: 1 ends a chunk as the machine gave it; 2 ends the snapshot
  * 2  u32  length
  * 6  ...  bytes
  * ```
  *
- * The last record of all has machine 0 and no bytes: a snapshot without it was cut off. Equal states at equal ZXIDs make equal bytes, and
+ * The last record of all has machine 0, flags 3 and no bytes: a snapshot without it was cut off. Equal states at equal ZXIDs make equal bytes, and
  * with equal settings equal chunks: a transfer that began under one leader goes on under another (rule 14).
  */
 export interface SnapshotHead {
@@ -25,9 +25,14 @@ export interface SnapshotHead {
   readonly machines: readonly (readonly [string, string, number])[]
 }
 
-const FORMAT = 1
+/** 1 kept no results for origins: nothing of that format was ever published, and it is refused. */
+const FORMAT = 2
 const RECORD_HEAD_BYTES = 6
 const ENDS_CHUNK = 1
+const ENDS_ALL = 2
+/** What the shell's own records are taken for. */
+export const SHELL_CHUNKS = 0
+const NOBODY = -1
 /** Most states are small. */
 const PACKET_BYTES_AT_FIRST = 4096
 
@@ -67,13 +72,13 @@ export interface RestoredHead {
 
 /**
  * The head of the snapshot that `meta` is told of.
- * @throws AntiphonError CORRUPT; VERSION_MISMATCH when it was made by a later version, or of other machines.
+ * @throws AntiphonError CORRUPT; VERSION_MISMATCH when it was made by another version, or of other machines.
  */
 export function decodeHead(bytes: Uint8Array, meta: SnapshotMeta, machines: readonly NamedMachine[]): RestoredHead {
   const head = parse(bytes)
   if (head.format !== FORMAT) {
     throw new AntiphonError('VERSION_MISMATCH', `a snapshot is of format ${String(head.format)}, not ${FORMAT}`, {
-      remedy: 'Run the version that made it, or a later one.',
+      remedy: `Run the version that made it${Number(head.format) > FORMAT ? ', or a later one' : '; or wipe this member, and let it be synchronised by the others'}.`,
     })
   }
   if (head.zxid !== meta.zxid || head.checksum !== meta.checksum || head.time !== meta.time)
@@ -138,7 +143,7 @@ export class Packer {
   /** The last packet, closed by the last record of all. */
   *end(): Iterable<Uint8Array> {
     if (this.#length + RECORD_HEAD_BYTES > this.#bytesEach) yield this.take()
-    this.#record(0, ENDS_CHUNK, new Uint8Array(0))
+    this.#record(0, ENDS_CHUNK | ENDS_ALL, new Uint8Array(0))
     yield this.take()
   }
 
@@ -160,7 +165,7 @@ export class Packer {
   }
 }
 
-/** Takes packets apart again. Machines come in ascending order; each is read by `chunksOf`, once, in that order. */
+/** Takes packets apart again. The shell's chunks come first, then the machines' in ascending order; each is read by `chunksOf`, once, in that order. */
 export class Unpacker {
   readonly #packets: AsyncIterator<Uint8Array>
   #packet: Uint8Array = new Uint8Array(0)
@@ -172,16 +177,21 @@ export class Unpacker {
     this.#packets = packets
   }
 
-  /** The chunks of one machine as it gave them. Their memory is the receiver's. @throws AntiphonError CORRUPT */
-  async *chunksOf(machine: number): AsyncGenerator<Uint8Array, void, undefined> {
+  /** The chunks of one machine as it gave them. Their memory is the receiver's. @throws AntiphonError CORRUPT, also for a chunk above `bytesMax`. */
+  async *chunksOf(machine: number, bytesMax: number = Number.POSITIVE_INFINITY): AsyncGenerator<Uint8Array, void, undefined> {
     let parts: Uint8Array[] = []
+    let bytes = 0
     while (await this.#hasMore()) {
-      if (this.#packet[this.#at] !== machine) break
+      if (this.#owner() !== machine) break
       const flags = this.#packet[this.#at + 1]!
-      parts.push(this.#takeRecord())
+      const part = this.#takeRecord()
+      bytes += part.length
+      if (bytes > bytesMax) throw corrupt(`a chunk of a snapshot is above ${bytesMax} bytes`)
+      parts.push(part)
       if ((flags & ENDS_CHUNK) === 0) continue
       const chunk = parts.length === 1 ? parts[0]! : join(parts)
       parts = []
+      bytes = 0
       yield chunk
     }
     if (parts.length > 0) throw corrupt('a snapshot ends within a chunk')
@@ -189,12 +199,12 @@ export class Unpacker {
 
   /** Passes over what a machine left of its chunks. */
   async skip(machine: number): Promise<void> {
-    while ((await this.#hasMore()) && this.#packet[this.#at] === machine) this.#takeRecord()
+    while ((await this.#hasMore()) && this.#owner() === machine) this.#takeRecord()
   }
 
   /** @throws AntiphonError CORRUPT when anything but the last record of all is left. */
   async expectEnd(): Promise<void> {
-    if (!(await this.#hasMore()) || this.#packet[this.#at] !== 0) throw corrupt('a snapshot has no end, or more machines than it names')
+    if (!(await this.#hasMore()) || this.#owner() !== NOBODY) throw corrupt('a snapshot has no end, or more machines than it names')
     this.#takeRecord()
     this.#ended = true
     if (await this.#hasMore()) throw corrupt('a snapshot goes on behind its end')
@@ -211,6 +221,11 @@ export class Unpacker {
       this.#at = 0
     }
     return true
+  }
+
+  #owner(): number {
+    const machine = this.#packet[this.#at]!
+    return machine === SHELL_CHUNKS && (this.#packet[this.#at + 1]! & ENDS_ALL) !== 0 ? NOBODY : machine
   }
 
   #takeRecord(): Uint8Array {

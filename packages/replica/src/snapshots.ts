@@ -14,9 +14,10 @@ import {
 import type { Applier } from './applier.ts'
 import { diverged, messageOf } from './errors.ts'
 import type { OriginTable } from './origins.ts'
-import type { NamedMachine } from './settings.ts'
+import { KEPT_HEAD_BYTES } from './results.ts'
+import type { NamedMachine, Resolved } from './settings.ts'
 import { Signal } from './signal.ts'
-import { decodeHead, describeMachines, encodeHead, Packer, Unpacker } from './snapshot-format.ts'
+import { decodeHead, describeMachines, encodeHead, Packer, SHELL_CHUNKS, Unpacker } from './snapshot-format.ts'
 
 export interface Restored {
   readonly meta: SnapshotMeta
@@ -51,7 +52,7 @@ export class Slicer {
  */
 export async function restoreNewest(
   store: LogStore,
-  machines: readonly NamedMachine[],
+  { machines, originWindow, resultsBytesMax }: Pick<Resolved, 'machines' | 'originWindow' | 'resultsBytesMax'>,
   ensembleId: EnsembleId | null,
   slicer: Slicer,
 ): Promise<Restored | null> {
@@ -69,6 +70,11 @@ export async function restoreNewest(
       })
     }
     const unpacker = new Unpacker(packets)
+    const results: Uint8Array[] = []
+    for await (const chunk of unpacker.chunksOf(SHELL_CHUNKS, resultsBytesMax + KEPT_HEAD_BYTES * originWindow)) {
+      if (results.push(chunk) > head.origins.size) throw corrupt('a snapshot has results of more origins than it names', { zxid: meta.zxid })
+    }
+    head.origins.decodeResults(results, machines.length)
     for (const [index, { name, machine }] of machines.entries()) {
       await restoreMachine(name, () => machine.restore(meta.zxid, sliced(unpacker.chunksOf(index + 1), slicer)))
       await unpacker.skip(index + 1)
@@ -199,10 +205,11 @@ export class Snapshots {
     try {
       const meta: SnapshotMeta = { zxid, checksum, endPoints: this.#host.endPointsUpTo(zxid, checksum), time }
       const head = encodeHead({ ensembleId, meta, configuration, origins: applier.table, machines: describeMachines(machines) })
+      const results = applier.table.encodeResults()
       const views = machines.map(({ machine }) => machine.snapshot())
       while (this.#host.durable() < zxid && !this.#stopped && !isVoid()) await this.#changed.change()
       if (this.#stopped || applier.isBlocked || this.#restores !== restores || isVoid()) return
-      const kept = await store.saveSnapshot(meta, this.#stream(head, views, isVoid))
+      const kept = await store.saveSnapshot(meta, this.#stream(head, results, views, isVoid))
       if (!kept || this.#stopped) return
       const start = await store.compact(this.#host.retain, this.#host.keepFrom())
       if (!this.#stopped) this.#host.compacted(meta, start)
@@ -213,10 +220,16 @@ export class Snapshots {
     }
   }
 
-  async *#stream(head: Uint8Array, views: readonly Iterable<Uint8Array>[], isVoid: () => boolean): AsyncGenerator<Uint8Array, void, undefined> {
+  async *#stream(
+    head: Uint8Array,
+    results: readonly Uint8Array[],
+    views: readonly Iterable<Uint8Array>[],
+    isVoid: () => boolean,
+  ): AsyncGenerator<Uint8Array, void, undefined> {
     const slicer = new Slicer(this.#host.clock, this.#host.sliceMs)
     const packer = new Packer(this.#host.chunkBytes)
     yield head
+    for (const chunk of results) yield* packer.add(SHELL_CHUNKS, chunk)
     for (const [index, view] of views.entries()) {
       for (const chunk of view) {
         if (this.#stopped || isVoid()) throw stopped()

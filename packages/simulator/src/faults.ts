@@ -5,7 +5,11 @@ import type { Passage } from './network.ts'
 import { bothWays, type Direction, oneWay, ring, twoGroups } from './partitions.ts'
 import type { FaultKind, FaultPlan } from './profile.ts'
 import { SeededRandom } from './random.ts'
+import { Waver } from './waver.ts'
 import type { Life, Member, World } from './world.ts'
+
+/** What a voter that is torn between two groups has at least for it. */
+const WAVER_MS_MIN = 3000
 
 /** One fault as it came about. It stands for itself: with the others of its run left out it does the same, to whatever state it meets. */
 export interface FaultEvent {
@@ -38,6 +42,7 @@ export class Faults {
   /** Two members have each other's disk; `undo`: not for good. */
   swapped = false
   undo: (() => void) | null = null
+  wavering: Waver | null = null
 
   /** `script`: these faults instead of those of the profile's plans. */
   constructor(world: World, random: SeededRandom, script: readonly FaultEvent[] | null) {
@@ -62,6 +67,7 @@ export class Faults {
     this.over = true
     const { members, network, trace, timeline } = this.#world
     trace.add(timeline.now, 0, 40, 0, 0, () => 'the faults end')
+    this.wavering?.stop()
     network.heal()
     this.undo?.()
     for (const member of members) {
@@ -72,6 +78,7 @@ export class Faults {
 
   /** A core has made a step. */
   stepped(life: Life, effects: Effects): void {
+    this.wavering?.stepped()
     const { aim } = this
     if (aim === null || (aim.life === life && !aim.matters(effects))) return
     if (aim.life.over) this.aim = null
@@ -225,6 +232,8 @@ class Fault {
         return this.#wipe(this.#victim(), lastsMs)
       case 'swap-disks':
         return this.#swapDisks(this.#victim(), lastsMs)
+      case 'waver':
+        return this.#waver(lastsMs)
     }
   }
 
@@ -429,6 +438,16 @@ class Fault {
   #throttle(slow: readonly Direction[], until: number): boolean {
     for (const { from, to } of slow) this.#world.network.throttle(from, to, until, this.#random.pick([0.5, 5, 50]))
     return slow.length > 0
+  }
+
+  #waver(lastsMs: number): boolean {
+    const { members, profile } = this.#world
+    const [torn, ...others] = this.#random.shuffle(members.slice(0, profile.voters.length))
+    if (torn === undefined || others.length < 2 || this.#faults.wavering !== null) return false
+    this.#faults.wavering = new Waver(this.#world, this.#random, torn, others, WAVER_MS_MIN + lastsMs, () => {
+      this.#faults.wavering = null
+    })
+    return true
   }
 
   /** Some of the connections break at once; the others only fall silent. */

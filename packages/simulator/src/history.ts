@@ -30,8 +30,8 @@ export interface Call {
   readonly value: string
   readonly invoked: number
   returned: number
-  /** `refused`: the machine said no, at a place in the order. `unknown` as well when nobody was there to hear the answer. */
-  outcome: 'pending' | 'ok' | 'refused' | 'rejected' | 'unknown'
+  /** `refused`: the machine said no, at a place in the order. `applied`: only its result was not told. `unknown` as well when nobody was there to hear the answer. */
+  outcome: 'pending' | 'ok' | 'refused' | 'rejected' | 'applied' | 'unknown'
   /** Of a write: its place. Of a read: the last change in the state that it saw. */
   zxid: Zxid | null
   amount: number | null
@@ -100,7 +100,7 @@ export class History {
     if (zxid > this.#told) this.#told = zxid
   }
 
-  ended(now: number, call: Call, outcome: 'refused' | 'rejected' | 'unknown'): void {
+  ended(now: number, call: Call, outcome: 'refused' | 'rejected' | 'applied' | 'unknown'): void {
     call.returned = now
     call.outcome = outcome
   }
@@ -110,7 +110,8 @@ export class History {
     for (const call of this.calls) {
       if (call.kind === 'read') continue
       const zxid = ledger.zxidOf(call.id)
-      if (call.outcome === 'ok' && zxid === undefined) throw new Violation('lost', `${tell(call)} was acknowledged and is nowhere`)
+      if ((call.outcome === 'ok' || call.outcome === 'applied') && zxid === undefined)
+        throw new Violation('lost', `${tell(call)} was acknowledged and is nowhere`)
       if (call.outcome === 'ok' && zxid !== call.zxid)
         throw new Violation('agreement', `${tell(call)} was acknowledged at ${formatZxid(call.zxid!)} and stands at ${formatZxid(zxid!)}`)
       if ((call.outcome === 'rejected' || call.outcome === 'refused') && zxid !== undefined)
@@ -140,7 +141,8 @@ export class History {
     const byKey = new Map<string, Call[]>()
     for (const call of this.calls) {
       if (call.outcome === 'rejected' || call.suspect) continue
-      if (call.outcome !== 'ok' && call.outcome !== 'refused' && (call.kind === 'read' || ledger.zxidOf(call.id) === undefined)) continue
+      if (call.outcome !== 'ok' && call.outcome !== 'refused' && call.outcome !== 'applied' && (call.kind === 'read' || ledger.zxidOf(call.id) === undefined))
+        continue
       const calls = byKey.get(call.key)
       if (calls === undefined) byKey.set(call.key, [call])
       else calls.push(call)
@@ -185,7 +187,7 @@ function judgeCalls<State extends string | number | object, Input, Output>(
     return {
       client: call.client,
       invoked: call.invoked,
-      returned: known ? call.returned : Number.POSITIVE_INFINITY,
+      returned: known || call.outcome === 'applied' ? call.returned : Number.POSITIVE_INFINITY,
       input: input(call),
       output: known ? output(call) : null,
     }

@@ -4,6 +4,7 @@ import { VirtualClock } from './clock.ts'
 import type { SimDisk } from './disk.ts'
 import { EngineStore } from './engine-store.ts'
 import { type KeyedChange, KeyedMachine } from './machine.ts'
+import { type Path, TOLD } from './paths.ts'
 import { SimStore } from './store.ts'
 import { Violation } from './violation.ts'
 import type { Life, Member, World } from './world.ts'
@@ -81,7 +82,10 @@ export class SimMember implements Member {
       snapshotEveryEntries: profile.snapshotEveryEntries,
       retainSnapshots: profile.retainSnapshots,
       snapshotChunkBytes: profile.snapshotChunkBytes,
+      resultsBytesMax: profile.resultsBytesMax,
+      retireOriginTicks: profile.retireOriginTicks,
       windowBytes: Math.max(profile.windowBytes, 2 * guestBytesMax),
+      logger: { debug: (_, message) => TOLD.has(message) && this.#world.count(message as Path), info: () => {}, warn: () => {}, error: () => {} },
       recentBytes: profile.recentBytes,
       ...(profile.readLease.ms === 0 ? {} : { readLease: profile.readLease }),
     }).then(

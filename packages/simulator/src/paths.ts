@@ -37,7 +37,7 @@ const MESSAGES: Readonly<Record<MessageKind, Expected>> = {
   DIGEST: true,
   VERDICT: true,
   REBUILD: true,
-  RETIRED: 'a row is retired by a later incarnation of its store alone: nobody is left to ask under it',
+  RETIRED: true,
 }
 
 const INPUTS: Readonly<Record<Input['kind'], Expected>> = {
@@ -101,13 +101,14 @@ const ROLES: Readonly<Record<RoleName, { readonly changed: Expected; readonly ac
 
 const INSIDE = 'no client of an ensemble is told so'
 /** What clients may be told, besides what they asked for. */
-const ANSWERS: Readonly<Record<ErrorCode, string | Readonly<Record<Outcome, Expected>>>> = {
+const ANSWERS: Readonly<Record<ErrorCode, string | Readonly<Record<Exclude<Outcome, 'applied'>, Expected>>>> = {
   REFUSED: { rejected: true, unknown: 'a refusal has its place in the order' },
   NOT_READY: { rejected: 'clients wait until a member has started', unknown: 'it was never taken' },
   OVERLOADED: { rejected: true, unknown: 'it was never taken' },
   CLOSED: { rejected: true, unknown: true },
   TIMEOUT: { rejected: true, unknown: true },
   ABORTED: { rejected: 'what was not sent is sent again', unknown: true },
+  RESULT_TOO_LARGE: 'it takes a snapshot, a long absence and many results at once: one run in thousands has that',
   TOO_LARGE: { rejected: 'it has a path of its own', unknown: 'it has its place in the order' },
   INVALID_ARGUMENT: INSIDE,
   INVALID_SETTINGS: INSIDE,
@@ -143,6 +144,7 @@ const RECOVERIES = [
   'trouble DISK_FULL',
   'crash within a write',
   'crash behind a step',
+  'torn',
   'snapshot',
   'snapshot void',
   'compact',
@@ -161,6 +163,10 @@ const RECOVERIES = [
   'epoch change in place',
   'stream of a slow learner',
   'rejoin mid-stream',
+  // Rule 22.
+  'settled from the table',
+  'origin retired',
+  'origin retired, and jumped over',
   // Rules 23 and 24.
   'read by lease',
   'stamped the median',
@@ -174,6 +180,9 @@ const RECOVERIES = [
 
 type Question = 'write' | 'read' | 'local read'
 const QUESTIONS: readonly Question[] = ['write', 'read', 'local read']
+
+/** What a replica tells its log, and nobody else. */
+export const TOLD: ReadonlySet<string> = new Set<(typeof RECOVERIES)[number]>(['settled from the table', 'origin retired', 'origin retired, and jumped over'])
 
 /** A way that a run can take. What stands in no table can not be counted. */
 export type Path =

@@ -37,6 +37,7 @@ export const FAULT_KINDS = [
   'flip-bits', // frames arrive with a bit changed
   'wipe', // a member comes back with an empty disk; once in a run at most
   'swap-disks', // two members come back with each other's disk, for a while or for good
+  'waver', // two groups that do not hear each other, and one voter that is torn from one to the other
   'corrupt-state', // a machine's state goes wrong, and nothing tells of it
 ] as const
 
@@ -103,6 +104,10 @@ export interface Profile {
   /** The members whose clocks are set by `clock-jump`; none: anybody's. */
   readonly jumpers: readonly number[]
   readonly faults: readonly FaultPlan[]
+  /** Of results that are kept for one origin. */
+  readonly resultsBytesMax: number
+  /** After so much silence a row is retired. */
+  readonly retireOriginTicks: number
   /** The faults end then, whatever is left to ask. */
   readonly troubleMsMax: number
 }
@@ -175,6 +180,8 @@ export function drawProfile(name: ProfileName, random: SeededRandom): Profile {
     snapshotChunkBytes: transfers ? random.pick([96, 96, 512]) : 262_144,
     ballastLines: transfers ? random.pick([20, 60]) : 0,
     breakChance: transfers ? random.pick([0.03, 0.05, 0.1, 0.2]) : 0,
+    resultsBytesMax: random.pick([100, 4_194_304, 4_194_304]),
+    retireOriginTicks: random.pick([2, 20, 6000, 6000]),
   }
   return { ...drawn, readLease: drawLease(drawn, random), jumpers: random.chance(0.5) ? [random.between(1, voters.length)] : [] }
 }

@@ -93,7 +93,7 @@ export class Batch implements CommittedBatch {
   time(index: number): number {
     return this.#changes[index]!.time
   }
-  isOurs(): boolean {
+  needsResult(): boolean {
     return this.#ours
   }
 }

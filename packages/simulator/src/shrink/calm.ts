@@ -25,6 +25,8 @@ export function calmProfile(voters: number, observers: number): Profile {
     snapshotEveryEntries: 100_000,
     retainSnapshots: 2,
     originWindow: 1024,
+    resultsBytesMax: 4_194_304,
+    retireOriginTicks: 6000,
     windowBytes: 1_048_576,
     recentBytes: 65_536,
     segmentBytes: 16_384,

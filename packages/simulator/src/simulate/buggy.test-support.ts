@@ -120,7 +120,7 @@ export class Clinging extends Bank {
     this.speculation = new Map()
   }
   override snapshot(): Iterable<Uint8Array> {
-    return [encode([...this.accounts].filter(([, balance]) => balance !== 0))]
+    return [encode([...this.accounts].filter(([, balance]) => balance !== 0).sort())]
   }
 }
 

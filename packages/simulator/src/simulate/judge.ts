@@ -91,7 +91,7 @@ function checkBatches<Request, Result>(make: Make<Request, Result>, entries: rea
   return {
     kind: 'depends-on-batch',
     zxid: entries.at(-1)?.zxid ?? null,
-    explanation: `the same entries give another state when they come in batches, or from other replicas (isOurs): the snapshots differ ${difference(sound.snapshot, snapshot)}.`,
+    explanation: `the same entries give another state when they come in batches, or from other replicas (needsResult): the snapshots differ ${difference(sound.snapshot, snapshot)}.`,
   }
 }
 

@@ -110,7 +110,7 @@ export class Recorder<Request, Result> {
         witness.at = upTo
         for (let i = 0; i < batch.length; i++) {
           const result = results[i]
-          if (result !== undefined && batch.isOurs(i)) witness.results.push({ at: batch.zxid(i), bytes: machine.encodeResult(result).slice() })
+          if (result !== undefined && batch.needsResult(i)) witness.results.push({ at: batch.zxid(i), bytes: machine.encodeResult(result).slice() })
         }
         if (machine.digest !== undefined) witness.digests.push({ at: upTo, digest: guard('digest', () => machine.digest!()) })
         return results

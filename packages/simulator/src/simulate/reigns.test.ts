@@ -16,7 +16,7 @@ function batchOf(bytes: Uint8Array, zxid: number): CommittedBatch {
     change: () => bytes,
     zxid: () => zxid as Zxid,
     time: () => 1,
-    isOurs: () => true,
+    needsResult: () => true,
   }
 }
 

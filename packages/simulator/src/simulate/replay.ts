@@ -90,7 +90,7 @@ class Batch implements CommittedBatch {
   time(index: number): Millis {
     return this.#entries[index]!.time
   }
-  isOurs(): boolean {
+  needsResult(): boolean {
     return this.#ours
   }
 }
