@@ -106,6 +106,22 @@ export const snapshots: StoreCases = (add) => {
     await assertSnapshot(bench.store, history, OTHERS)
   })
 
+  add('an older snapshot is found by its ZXID as long as it is kept, and nothing by any other', 'always', async (bench) => {
+    const { history, at } = await snapshotted(bench, 3)
+    for (const [i, then] of at.entries()) {
+      const found = (await within(bench.store.openSnapshot(then.last), 'openSnapshot()')) ?? fail(`there is no snapshot at ${then.last}`)
+      assertEqual(found.meta, then.meta(), 'the meta of the snapshot')
+      assertEqual(await within(readChunks(found), 'the chunks of the snapshot'), [bytesOf(100 + i, i)], 'the chunks of the snapshot')
+      await found.close()
+    }
+    assertEqual(await within(bench.store.openSnapshot(history.last), 'openSnapshot()'), null, 'a snapshot where none was saved')
+    const pinned = (await bench.store.openSnapshot(at[0]!.last)) ?? fail('there is no snapshot')
+    await within(bench.store.compact(1, history.last), 'compact()')
+    assertEqual(await within(bench.store.openSnapshot(at[0]!.last), 'openSnapshot()'), null, 'a snapshot that is not kept any more')
+    assertEqual(await within(readChunks(pinned), 'the chunks of a pinned snapshot'), [bytesOf(100, 0)], 'the chunks of the pinned snapshot')
+    await pinned.close()
+  })
+
   add('compaction keeps the newest snapshots and the log behind the oldest of them', 'always', async (bench) => {
     const { history, at } = await snapshotted(bench, 4)
     const start = await within(bench.store.compact(2, history.last), 'compact()')

@@ -89,6 +89,28 @@ test('a torn last batch is cut off whole, also when its first sectors are the on
   }
 })
 
+test('a last batch of which only the padding is missing was never reported, and is cut off like any torn one', () => {
+  for (let payload = 20; payload < 28; payload++) {
+    const driver = new Driver(new MemoryDisk(), { segmentBytes: 4096, aheadBytes: 0 })
+    driver.open()
+    driver.write({ append: [runBehind(null, 1, 3)] })
+    const before = driver.durable
+    driver.write({ append: [runBehind(before.tail, 1, 1, payload, 0xff)] })
+    driver.disk.kill()
+    const name = driver.disk.list().find((file) => file.startsWith('log-'))!
+    const whole = driver.disk.contents(name)
+    const end = whole.findLastIndex((byte) => byte !== 0) + 1
+    if (end === whole.length) continue
+    driver.disk.remove(name)
+    const file = driver.disk.open(name, 'create')
+    driver.disk.write(file, whole.slice(0, end), 0)
+    driver.disk.close(file)
+    driver.submitted = before
+    driver.durable = before
+    driver.expectSound()
+  }
+})
+
 test('the same damage is refused when a batch follows, even an empty one (museum 20)', () => {
   const driver = new Driver(new MemoryDisk())
   driver.open()

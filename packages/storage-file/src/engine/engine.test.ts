@@ -272,6 +272,25 @@ test('a snapshot of our own that an install overtakes is void; a discarded gener
   expect(() => driver.flush()).toThrowError(expect.objectContaining({ code: 'INVALID_ARGUMENT' }))
 })
 
+test('a generation that was staged before the installed one cannot be installed: a later open() would take the higher one for the newer', () => {
+  const driver = new Driver(new MemoryDisk())
+  driver.open()
+  driver.write({ append: [runBehind(null, 1, 30)] })
+  const base = runBehind(null, 2, 40)
+  const staged = new Model(undefined, null, [], new Model(undefined, null, [base]).metaAt(base))
+  const lower = driver.stage(staged.base!, bytesOf('lower'))
+  const higher = driver.stage(staged.base!, bytesOf('higher'))
+  driver.write({ install: higher, epochs: epochs(2) }, staged)
+  const held = driver.durable
+  driver.submit({ install: lower, epochs: epochs(3) }, staged)
+  expect(() => driver.flush()).toThrowError(expect.objectContaining({ code: 'INVALID_ARGUMENT' }))
+  driver.disk.crash(seeded(8))
+  driver.snapshot = staged.base
+  driver.submitted = held
+  expect(driver.expectSound().epochs).toEqual(epochs(2))
+  expect(driver.readSnapshot()).toEqual(bytesOf('higher'))
+})
+
 test('segments are zero-filled ahead in small steps, and the next one is ready when it is needed', () => {
   const driver = new Driver(new MemoryDisk(), { segmentBytes: 8192, aheadBytes: 4096 })
   driver.open()
