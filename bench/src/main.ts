@@ -5,8 +5,9 @@ import { type Options, parseOptions, USAGE } from './options.ts'
 import { reads } from './reads.ts'
 import { recovery } from './recovery.ts'
 import { lineOf, type Result } from './report.ts'
+import { transfer } from './transfer.ts'
 
-const SUITES: Readonly<Record<string, (options: Options) => Promise<Result[]>>> = { core, ensemble, reads, recovery }
+const SUITES: Readonly<Record<string, (options: Options) => Promise<Result[]>>> = { core, ensemble, reads, recovery, transfer }
 
 // What a suite has started ends with this process: children by their closed channel, folders when it exits.
 for (const [signal, number] of [

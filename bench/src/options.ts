@@ -16,6 +16,7 @@ export const USAGE = `npm run bench -- SUITE [--json] [--seconds N] [--rounds N]
   ensemble   three processes with TCP and files, beside the bare pipeline: the same without any protocol
   reads      linearizable reads of three replicas in one process, by rounds and by lease
   recovery   the replay of a log
+  transfer   a snapshot of 200 MiB to an empty observer
 
 ANTIPHON_BENCH_FOLDER names the folder whose disk is measured; the system's temporary folder unless told.`
 
