@@ -62,6 +62,7 @@ export class SimDisk {
   /** What the disk has done to the process that has it mounted. */
   #hasFailed = false
   #hasMisread = false
+  #hasRotted = false
 
   constructor(timeline: Timeline, random: SeededRandom, conditions: DiskConditions) {
     this.#timeline = timeline
@@ -74,6 +75,7 @@ export class SimDisk {
     this.#mounted = new MountedDisk(this)
     this.#hasFailed = false
     this.#hasMisread = false
+    this.#hasRotted = this.#rot !== null
     return this.#mounted
   }
 
@@ -133,6 +135,7 @@ export class SimDisk {
     const rot: Rot = { node, at: this.#random.below(limitOf(node)), mask: 1 << this.#random.below(8) }
     node.bytes[rot.at]! ^= rot.mask
     this.#rot = rot
+    this.#hasRotted = true
     return true
   }
 
@@ -144,10 +147,10 @@ export class SimDisk {
     this.#rot = null
   }
 
-  /** May a process on this disk stop with this error? */
+  /** May the process that has it mounted stop with this error? What it met may be whole again by the time that it tells. */
   excuses(code: string): boolean {
     if (code === 'DISK_FULL' || code === 'DISK_FAILED') return this.#hasFailed
-    return (this.#rot !== null || this.#hasMisread) && (code === 'CORRUPT' || code === 'DIVERGED')
+    return (this.#hasRotted || this.#hasMisread) && (code === 'CORRUPT' || code === 'DIVERGED')
   }
 
   /** A new disk takes the place of this one. */
