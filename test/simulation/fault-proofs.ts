@@ -17,7 +17,7 @@ export interface FaultProof {
 export const FAULT_PROOFS: readonly FaultProof[] = [
   { fault: 'ring', bug: 13 },
   { fault: 'black-hole', bug: 21 },
-  { fault: 'slow-link', bug: 46, slow: true },
+  { fault: 'slow-link', bug: 6, slow: true },
   { fault: 'double-dial', bug: 36, slow: true },
   { fault: 'slow-member', bug: 6 },
   { fault: 'crash-at-step', bug: 12 },
