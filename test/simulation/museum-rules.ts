@@ -330,18 +330,6 @@ const RULE_22: readonly Mutant[] = [
 /** Rounds of reads in a pipeline, reads by lease. */
 const RULE_23: readonly Mutant[] = [
   {
-    bug: '23a',
-    rule: 23,
-    name: 'an acknowledgement of entries confirms a round of reads',
-    patches: [
-      {
-        file: `${CORE}/leader/broadcast.ts`,
-        text: '    learner.acked = maxZxid(learner.acked, message.upTo)\n',
-        replacement: '    learner.acked = maxZxid(learner.acked, message.upTo)\n    learner.round = role.reads.round\n',
-      },
-    ],
-  },
-  {
     bug: '23b',
     rule: 23,
     name: 'a lease counts from when the echo arrived',

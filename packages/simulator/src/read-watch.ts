@@ -9,12 +9,18 @@ export class ReadWatch {
   /** By process: what was committed when a read that waits was asked. */
   readonly #asked = new WeakMap<Life, Map<number, Zxid>>()
 
+  /** The highest epoch that was ever established. */
+  #newest = 0
+
   constructor(world: World) {
     this.#world = world
   }
 
   stepped(life: Life, core: Core, input: Input, effects: Effects): Violation | null {
     if (input.kind === 'read') this.#ask(life, core, input.number)
+    const { role } = core.state
+    if (role.name === 'leading' && role.epoch < this.#newest && core.holdsLease(nowOf(life)))
+      return new Violation('lease', `member ${life.member.id} reads by lease in epoch ${role.epoch}, and epoch ${this.#newest} is established`)
     for (const { number, zxid } of effects.readable) {
       const asked = this.#asked.get(life)?.get(number)
       this.#asked.get(life)?.delete(number)
@@ -25,8 +31,9 @@ export class ReadWatch {
     return null
   }
 
-  /** `life` leads from here on. */
-  established(life: Life): Violation | null {
+  /** `life` leads `epoch` from here on. */
+  established(life: Life, epoch: number): Violation | null {
+    this.#newest = Math.max(this.#newest, epoch)
     for (const { id, life: other } of this.#world.members) {
       if (other === null || other === life || other.core?.holdsLease(nowOf(other)) !== true) continue
       return new Violation('lease', `member ${life.member.id} is established while member ${id} reads by lease`)

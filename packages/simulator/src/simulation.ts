@@ -302,7 +302,7 @@ class Simulation implements World {
 
   #established(life: Life, epoch: number): void {
     const { id } = life.member
-    const overlap = this.#reads.established(life)
+    const overlap = this.#reads.established(life, epoch)
     if (overlap !== null) this.report(overlap)
     const known = this.#leaders.get(epoch)
     if (known === undefined) this.#elections++
