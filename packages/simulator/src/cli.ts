@@ -179,7 +179,7 @@ function deal(args: Arguments, take: (report: Report) => void): Promise<void> {
     let violations = 0
     let live = 0
     const start = (): void => {
-      const worker = new Worker(new URL(import.meta.url))
+      const worker = new Worker(new URL(import.meta.url), { resourceLimits: { maxYoungGenerationSizeMb: 64 } })
       let seed = 0
       let hang: NodeJS.Timeout | null = null
       live++

@@ -110,6 +110,8 @@ export interface Profile {
   readonly retireOriginTicks: number
   /** The faults end then, whatever is left to ask. */
   readonly troubleMsMax: number
+  /** How many settled ensembles are put to one more test. */
+  readonly aftermathChance: number
 }
 
 /** How often clients ask for more than a leader takes. */
@@ -118,6 +120,8 @@ const FLOOD_CHANCE = 0.05
 export type ProfileName = 'small' | 'swarm'
 
 const SKEW_PER_MILLE_MAX = 20
+
+export const AFTERMATH_CHANCE = 0.6
 
 /** Who is away for long comes back behind the others' logs. */
 const ABSENCES: readonly FaultPlan[] = [{ kind: 'crash', everyMs: 3000, lastsMs: 6000 }]
@@ -144,13 +148,13 @@ export function drawProfile(name: ProfileName, random: SeededRandom): Profile {
   const floods = !small && random.chance(FLOOD_CHANCE)
   const paddingMax = floods ? 500 : random.pick([0, 0, 100, 2000])
   const burst = floods ? 60 : random.pick(small ? [1, 1, 4, 12] : [1, 1, 4, 12, 60])
-  const transfers = random.chance(0.4)
+  const transfers = random.chance(small ? 0.15 : 0.4)
   const drawn: Omit<Profile, 'readLease' | 'jumpers'> = {
     voters,
     observers,
-    clients: floods ? 6 : random.between(1, 6),
+    clients: floods ? 6 : random.between(small ? 2 : 1, 6),
     requests: burst > 12 ? 800 : 200,
-    thinkMs: floods ? 10 : random.pick([10, 50, 150]),
+    thinkMs: floods ? 10 : random.pick(small ? [5, 15, 40] : [10, 50, 150]),
     timeoutMs: random.pick([300, 1000, 3000]),
     burst,
     readShare: random.pick([0.1, 0.3, 0.6]),
@@ -176,6 +180,7 @@ export function drawProfile(name: ProfileName, random: SeededRandom): Profile {
     })),
     faults: [...drawFaults(random), ...(transfers ? ABSENCES : [])],
     troubleMsMax: small ? 25_000 : 40_000,
+    aftermathChance: small ? 0.15 : AFTERMATH_CHANCE,
     digestEvery: random.pick([4, 8, 8, 20]),
     snapshotChunkBytes: transfers ? random.pick([96, 96, 512]) : 262_144,
     ballastLines: transfers ? random.pick([20, 60]) : 0,

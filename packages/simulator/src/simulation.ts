@@ -68,8 +68,6 @@ const STEPS_MAX = 3_000_000
 /** The bound of liveness: from the end of the faults to a settled ensemble. */
 const HEAL_MS = 60_000
 const POLL_MS = 50
-/** How many settled ensembles are put to one more test. */
-const AFTERMATH_CHANCE = 0.6
 const LAST_ZXID = Number.MAX_SAFE_INTEGER as Zxid
 /** Above the id of any call. */
 const OWN_REQUESTS_FROM = 1_000_000_000
@@ -435,7 +433,7 @@ class Simulation implements World {
 
   /** Some ensembles must bear one thing more, and settle again. */
   #goOn(): void {
-    if (this.#proven || !this.random.chance(AFTERMATH_CHANCE)) {
+    if (this.#proven || !this.random.chance(this.profile.aftermathChance)) {
       this.#phase = 'over'
       return
     }

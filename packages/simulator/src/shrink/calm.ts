@@ -1,6 +1,6 @@
 import type { ClockSkew } from '../clock.ts'
 import { calm } from '../network.ts'
-import type { Profile } from '../profile.ts'
+import { AFTERMATH_CHANCE, type Profile } from '../profile.ts'
 
 export const STILL: ClockSkew = { rate: 1, wallOffsetMs: 0, timerSlackMs: 0 }
 
@@ -40,6 +40,7 @@ export function calmProfile(voters: number, observers: number): Profile {
     ballastLines: 0,
     breakChance: 0,
     troubleMsMax: 25_000,
+    aftermathChance: AFTERMATH_CHANCE,
     digestEvery: 8,
   }
 }
