@@ -30,7 +30,7 @@ async function tryLock(lock: string, deadline: number): Promise<boolean> {
 }
 
 async function isFresh(): Promise<boolean> {
-  for (const name of ['storage-file', 'ports', 'wire', 'consensus-core']) {
+  for (const name of ['storage-file', 'storage-kit', 'ports', 'wire', 'consensus-core']) {
     const folder = join(ROOT, 'packages', name)
     const built = await stat(join(folder, 'dist/.tsbuildinfo')).then(
       ({ mtimeMs }) => mtimeMs,

@@ -3,13 +3,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type StorePlace, testLogStore } from '@antiphon/conformance'
 import { AntiphonError } from '@antiphon/ports'
+import { type Link, localLink, StoreClient } from '@antiphon/storage-kit/node'
 import { beforeAll, describe, test } from 'vitest'
 import { buildWorker } from './build.test-support.ts'
 import { seeded } from './engine/history.test-support.ts'
-import { DiskFault, MemoryDisk } from './engine/index.ts'
+import { DiskFault, FileEngine, MemoryDisk } from './engine/index.ts'
 import { fileStorage } from './index.ts'
-import { type Link, localLink } from './link.ts'
-import { StoreClient } from './store-client.ts'
 
 const supports = { durable: true, browser: false }
 /** Small segments, so that the cases cross their borders. */
@@ -47,7 +46,11 @@ async function breakablePlace(): Promise<StorePlace> {
         if (inUse !== null) throw new AntiphonError('FOLDER_IN_USE', 'in use', { remedy: 'close() the other' })
         const process = running
         const alive = (): boolean => process === running
-        const link = localLink(disk, { segmentBytes: SEGMENT_BYTES, sealAfterMs: 5 }, { reply: (reply) => alive() && handler.reply(reply), lost: handler.lost })
+        const link = localLink(
+          new FileEngine(disk, { segmentBytes: SEGMENT_BYTES }),
+          { reply: (reply) => alive() && handler.reply(reply), lost: handler.lost },
+          5,
+        )
         inUse = link
         return {
           post: (request, transfer) => alive() && link.post(request, transfer),

@@ -1,8 +1,8 @@
 import { AntiphonError } from '@antiphon/ports'
+import { EngineServer } from '@antiphon/storage-kit'
+import { type LinkHandler, StoreClient } from '@antiphon/storage-kit/node'
 import { expect, test } from 'vitest'
-import { EngineServer, FileEngine, MemoryDisk } from './engine/index.ts'
-import type { LinkHandler } from './link.ts'
-import { StoreClient } from './store-client.ts'
+import { FileEngine, MemoryDisk } from './engine/index.ts'
 
 test('a store whose worker has died can be closed, and says what became of it', async () => {
   let handler: LinkHandler | null = null

@@ -1,8 +1,7 @@
-import { AntiphonError, formatZxid, invalidArgument, type Zxid } from '@antiphon/ports'
-import { decodeFounding } from '@antiphon/wire'
+import { formatZxid, invalidArgument, type Zxid } from '@antiphon/ports'
 import {
-  FLAG_BATCH_END,
-  FLAG_STAGED,
+  diverged,
+  type Pack,
   putU64,
   RECORD_EPOCHS,
   RECORD_FOUNDING,
@@ -13,17 +12,16 @@ import {
   readEpochs,
   recordKind,
   recordLength,
-  recordSalt,
   recordSpan,
   runHeadAt,
-  sealRecord,
   u32,
   u64,
-} from './format.ts'
+} from '@antiphon/storage-kit'
+import { decodeFounding } from '@antiphon/wire'
+import { FLAG_BATCH_END, FLAG_STAGED, recordSalt, sealRecord } from './format.ts'
 import type { Identity, Log, Place } from './log-files.ts'
 import type { LogIndex, Segment } from './log-index.ts'
 import type { LogReader } from './log-reader.ts'
-import type { Pack } from './pack.ts'
 
 /** Puts packs into one piece behind the head of their segment, if that is new. Its memory is used again. */
 export class Assembler {
@@ -93,11 +91,4 @@ function truncate(reader: LogReader, index: LogIndex, floor: Zxid, bytes: Uint8A
   if (zxid < floor) throw invalidArgument(`truncation to ${formatZxid(zxid)}, below the snapshot at ${formatZxid(floor)}`)
   putU64(bytes, payload + 16, point.time)
   index.truncate(point)
-}
-
-export function diverged(zxid: Zxid): AntiphonError {
-  return new AntiphonError('DIVERGED', `the history at ${formatZxid(zxid)} has another checksum here`, {
-    remedy: 'Keep this store as it is for examination; wipe the member that differs from a quorum and let it be readmitted.',
-    details: { zxid },
-  })
 }

@@ -1,9 +1,10 @@
 import { ZERO, zxidOf } from '@antiphon/ports'
+import { LOCK_NAME, putU32 } from '@antiphon/storage-kit'
 import { crc32 } from '@antiphon/wire'
 import { expect, test } from 'vitest'
 import type { FileHandle } from './disk.ts'
 import { Driver } from './driver.test-support.ts'
-import { encodeMarker, LOCK_NAME, MARKER_NAME, putU32 } from './format.ts'
+import { encodeMarker, MARKER_NAME } from './format.ts'
 import { ALL, Model, runBehind, seeded } from './history.test-support.ts'
 import { MemoryDisk } from './memory-disk.ts'
 

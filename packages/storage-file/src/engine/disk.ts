@@ -1,4 +1,4 @@
-import { AntiphonError } from '@antiphon/ports'
+import { diskError } from '@antiphon/storage-kit'
 
 /** An open file's number. */
 export type FileHandle = number
@@ -27,25 +27,6 @@ export interface Disk {
   remove(name: string): void
   /** Makes the folder's names durable. */
   syncDirectory(): void
-}
-
-/** What a disk threw, as the error that the store's user sees. */
-export function diskError(cause: unknown, operation: string, file: string): AntiphonError {
-  if (cause instanceof AntiphonError) return cause
-  const code = String((cause as { code?: unknown } | null)?.code ?? 'unknown')
-  const message = `${operation} of ${file} failed: ${cause instanceof Error ? cause.message : code}`
-  const options = { outcome: 'unknown' as const, cause, details: { operation, file, errno: code } }
-  if (code === 'ENOSPC' || code === 'EDQUOT') {
-    return new AntiphonError('DISK_FULL', message, {
-      ...options,
-      remedy: 'Free space on this volume, then start the replica again; nothing that was acknowledged is lost.',
-    })
-  }
-  const remedy =
-    code === 'EACCES' || code === 'EPERM' || code === 'EROFS'
-      ? 'Give the process the right to read and write this folder, then start the replica again.'
-      : 'Examine the volume before the replica is started again: a failed flush is never retried, because the system may have dropped what it could not write.'
-  return new AntiphonError('DISK_FAILED', message, { ...options, remedy })
 }
 
 /** The disk with its errors translated. Keeps the name behind each handle, for the errors. */

@@ -1,10 +1,9 @@
 import type { AntiphonError, Run, SnapshotMeta, StoredState, Write, Zxid } from '@antiphon/ports'
+import { ChunkFramer, chunksIn, Packer, type SnapshotPosition } from '@antiphon/storage-kit'
 import { expect } from 'vitest'
 import { type EngineOptions, FileEngine } from './engine.ts'
 import { ALL, Model, type Tail, writeOf } from './history.test-support.ts'
 import type { MemoryDisk } from './memory-disk.ts'
-import { Packer } from './pack.ts'
-import { ChunkFramer, chunksIn, type SnapshotPosition } from './snapshot-files.ts'
 
 export const SMALL: EngineOptions = { segmentBytes: 2048, aheadBytes: 1024, batchBytesMax: 4096 }
 

@@ -1,13 +1,26 @@
 import { AntiphonError, formatZxid, invalidArgument, type Run, type SnapshotMeta, type StoredState, type StoreId, ZERO, type Zxid } from '@antiphon/ports'
-import { Assembler, applyBatch, diverged } from './batch.ts'
+import {
+  diverged,
+  type Engine,
+  type Flushed,
+  type Pack,
+  putRecordHead,
+  putU32,
+  putU64,
+  RECORD_HEAD_BYTES,
+  RECORD_INSTALL,
+  recordKind,
+  type SnapshotTotals,
+  u32,
+} from '@antiphon/storage-kit'
+import { Assembler, applyBatch } from './batch.ts'
 import { CheckedDisk, type Disk } from './disk.ts'
-import { corruptAt, putRecordHead, putU32, putU64, RECORD_HEAD_BYTES, RECORD_INSTALL, RECORD_SEAL, recordKind, snapshotName, u32 } from './format.ts'
+import { corruptAt, RECORD_SEAL, snapshotName } from './format.ts'
 import { emptyLog, type Identity, type Log, LogFiles, type LogSettings, SEAL_BYTES } from './log-files.ts'
 import { LogIndex, type Segment } from './log-index.ts'
 import { LogReader } from './log-reader.ts'
-import type { Pack } from './pack.ts'
 import { NO_EPOCHS, recover } from './recovery.ts'
-import { SnapshotReader, type SnapshotTotals, SnapshotWriter } from './snapshot-files.ts'
+import { SnapshotReader, SnapshotWriter } from './snapshot-files.ts'
 import { SnapshotShelf } from './snapshot-shelf.ts'
 
 export interface EngineOptions {
@@ -17,14 +30,6 @@ export interface EngineOptions {
   readonly aheadBytes?: number
   /** What the packs of one batch come to at most, unless one alone is larger. 8 MiB unless told. */
   readonly batchBytesMax?: number
-}
-
-/** What a flush has settled. */
-export interface Flushed {
-  /** The oldest packs that were submitted; 0 when there was nothing to do. */
-  readonly packs: readonly Pack[]
-  /** Null: they are durable. */
-  readonly error: AntiphonError | null
 }
 
 interface Staged {
@@ -41,7 +46,7 @@ const NOTHING: Flushed = { packs: [], error: null }
  * `submit` any number of packs, then `flush`: each flush carries the oldest ones, as one numbered batch, to the disk and makes it durable by one write and one `sync`.
  * In idle moments `background` does a step of what can wait, and `seal` closes a batch that nothing follows.
  */
-export class FileEngine {
+export class FileEngine implements Engine {
   readonly #disk: CheckedDisk
   readonly #settings: LogSettings
   readonly #batchBytesMax: number

@@ -1,130 +1,46 @@
+import { type AntiphonError, type Checksum, corrupt, type Epochs, type Founding, type StoreId, type Zxid } from '@antiphon/ports'
 import {
-  type AntiphonError,
-  type Checksum,
-  corrupt,
-  type Epochs,
-  type Founding,
-  type Millis,
-  type PeerId,
-  type Run,
-  type StoreId,
-  type Zxid,
-} from '@antiphon/ports'
+  type Point,
+  padded,
+  putU32,
+  putU64,
+  RECORD_HEAD_BYTES,
+  RECORD_MAGIC,
+  RECORD_RUN,
+  RUN_FIXED_BYTES,
+  recordKind,
+  recordLength,
+  takeEpochs,
+  u32,
+  u64,
+} from '@antiphon/storage-kit'
 import { ByteReader, ByteWriter, crc32, crc32OfWord, decodeFounding, encodeFounding } from '@antiphon/wire'
 
 /** Of the whole folder; stands in the marker and in every head. */
 export const FORMAT_VERSION = 1
 
 export const MARKER_NAME = 'antiphon-store'
-export const LOCK_NAME = 'antiphon-lock'
-/** What a file is called until it is whole and flushed. */
-export const ASIDE = '.new'
 const MARKER_MAGIC = 0x414e5450 // 'ANTP'
 const SEGMENT_MAGIC = 0x414e544c // 'ANTL'
 const ID_DIGITS = 32
 const SEGMENT_HEAD_BYTES_MIN = 88
 export const SEGMENT_HEAD_BYTES_MAX = 65_536
 
-/** A place in the history. */
-export interface Point {
-  readonly zxid: Zxid
-  readonly checksum: Checksum
-  readonly time: Millis
-}
-
 export function samePoint(a: Point, b: Point): boolean {
   return a.zxid === b.zxid && a.checksum === b.checksum
 }
 
-export const RECORD_HEAD_BYTES = 24
-/** Of a run's record, in front of the run's own bytes. */
-export const RUN_FIXED_BYTES = 48
-const RECORD_MAGIC = 0xa17f
 /** Only a run's record is longer. */
 const PLAIN_BYTES_MAX = 65_536
 
-export const RECORD_RUN = 1
-export const RECORD_TRUNCATE = 2
-export const RECORD_INSTALL = 3
-export const RECORD_EPOCHS = 4
-export const RECORD_FOUNDING = 5
 export const RECORD_SEAL = 6
 
 export const FLAG_BATCH_END = 1
 export const FLAG_STAGED = 2
 
-/** Records begin at multiples of 8. */
-export function padded(bytes: number): number {
-  return (bytes + 7) & ~7
-}
-
-export function u32(bytes: Uint8Array, at: number): number {
-  return ((bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!) >>> 0
-}
-
-export function putU32(bytes: Uint8Array, at: number, value: number): void {
-  bytes[at] = value >>> 24
-  bytes[at + 1] = value >>> 16
-  bytes[at + 2] = value >>> 8
-  bytes[at + 3] = value
-}
-
-/** Its checksum stands over it: the upper half is not bounded again. */
-export function u64(bytes: Uint8Array, at: number): number {
-  return u32(bytes, at) * 0x1_0000_0000 + u32(bytes, at + 4)
-}
-
-export function putU64(bytes: Uint8Array, at: number, value: number): void {
-  putU32(bytes, at, Math.floor(value / 0x1_0000_0000))
-  putU32(bytes, at + 4, value % 0x1_0000_0000)
-}
-
-/** Writes a record's head; batch, index, flags and checksum are filled in by `sealRecord`. */
-export function putRecordHead(bytes: Uint8Array, at: number, kind: number, length: number): void {
-  putU32(bytes, at, 0)
-  bytes[at + 4] = RECORD_MAGIC >> 8
-  bytes[at + 5] = RECORD_MAGIC & 255
-  bytes[at + 6] = kind
-  bytes[at + 7] = 0
-  putU32(bytes, at + 8, length)
-  putU32(bytes, at + 12, 0)
-  putU64(bytes, at + 16, 0)
-}
-
-export function putRunFixed(bytes: Uint8Array, at: number, run: Run): void {
-  putU64(bytes, at, run.previous)
-  putU64(bytes, at + 8, run.first)
-  putU64(bytes, at + 16, run.last)
-  putU32(bytes, at + 24, run.previousChecksum)
-  putU32(bytes, at + 28, run.checksum)
-  putU64(bytes, at + 32, run.time)
-  putU32(bytes, at + 40, run.entries)
-  putU32(bytes, at + 44, 0)
-}
-
-/** All of a run but its bytes. */
-export type RunHead = Omit<Run, 'bytes'>
-
-/** Of the run's record whose payload begins at `at`. */
-export function runHeadAt(bytes: Uint8Array, at: number): RunHead {
-  return {
-    previous: u64(bytes, at) as Zxid,
-    first: u64(bytes, at + 8) as Zxid,
-    last: u64(bytes, at + 16) as Zxid,
-    previousChecksum: u32(bytes, at + 24),
-    checksum: u32(bytes, at + 28),
-    time: u64(bytes, at + 32),
-    entries: u32(bytes, at + 40),
-  }
-}
-
-export const recordKind = (bytes: Uint8Array, at: number): number => bytes[at + 6]!
 export const recordFlags = (bytes: Uint8Array, at: number): number => bytes[at + 7]!
-export const recordLength = (bytes: Uint8Array, at: number): number => u32(bytes, at + 8)
 export const recordIndex = (bytes: Uint8Array, at: number): number => u32(bytes, at + 12)
 export const recordBatch = (bytes: Uint8Array, at: number): number => u64(bytes, at + 16)
-/** Head, payload and padding. */
-export const recordSpan = (bytes: Uint8Array, at: number): number => padded(RECORD_HEAD_BYTES + recordLength(bytes, at))
 
 /** How many bytes from the record's start stand under its own checksum: all, but of a run only the head and the fixed part; its bytes stand under the history's. */
 export function recordCovered(bytes: Uint8Array, at: number): number {
@@ -231,29 +147,6 @@ export function decodeSegmentHead(bytes: Uint8Array): { head: SegmentHead; lengt
   const foundingBytes = reader.u32(reader.remaining)
   const founding = foundingBytes === 0 ? null : decodeFounding(reader.raw(foundingBytes))
   return { head: { storeId, generation, staged, installs, firstBatch, previous, epochs, founding }, length }
-}
-
-export const EPOCHS_BYTES = 24
-
-export function putEpochs(bytes: Uint8Array, at: number, epochs: Epochs): void {
-  putU32(bytes, at, epochs.accepted)
-  putU32(bytes, at + 4, epochs.current)
-  putU32(bytes, at + 8, epochs.acceptedFrom?.leader ?? 0)
-  putU64(bytes, at + 12, epochs.acceptedFrom?.nonce ?? 0)
-  putU32(bytes, at + 20, 0)
-}
-
-/** The record's checksum stands over them. */
-export function readEpochs(bytes: Uint8Array, at: number): Epochs {
-  return takeEpochs(new ByteReader(bytes, at, at + EPOCHS_BYTES, corrupt))
-}
-
-function takeEpochs(reader: ByteReader): Epochs {
-  const accepted = reader.epoch()
-  const current = reader.epoch()
-  const leader = reader.u32(255)
-  const nonce = reader.u64()
-  return { accepted, acceptedFrom: leader === 0 ? null : { leader: leader as PeerId, nonce }, current }
 }
 
 export function encodeMarker(storeId: StoreId): Uint8Array {

@@ -1,16 +1,23 @@
-export { type Disk, diskError, type FileHandle } from './disk.ts'
-export { type EngineOptions, engineSettings, FileEngine, type Flushed } from './engine.ts'
-export { LOCK_NAME } from './format.ts'
-export { DiskFault, MemoryDisk } from './memory-disk.ts'
-export { type Pack, Packer } from './pack.ts'
-export { foreignFolder, isForeign } from './recovery.ts'
-export { type Call, EngineServer, type Reply, type Request, restoredError, type StoredError } from './server.ts'
 export {
+  type Call,
   ChunkFramer,
   chunksIn,
+  diskError,
+  EngineServer,
+  type Flushed,
+  LOCK_NAME,
+  type Pack,
+  Packer,
+  type Reply,
+  type Request,
+  restoredError,
   type SnapshotFrames,
   type SnapshotPosition,
-  SnapshotReader,
   type SnapshotTotals,
-  SnapshotWriter,
-} from './snapshot-files.ts'
+  type StoredError,
+} from '@antiphon/storage-kit'
+export type { Disk, FileHandle } from './disk.ts'
+export { type EngineOptions, engineSettings, FileEngine } from './engine.ts'
+export { MARKER_NAME } from './format.ts'
+export { DiskFault, MemoryDisk } from './memory-disk.ts'
+export { SnapshotReader, SnapshotWriter } from './snapshot-files.ts'

@@ -1,6 +1,7 @@
 import type { Epochs, Founding, StoreId } from '@antiphon/ports'
+import { padded, RECORD_HEAD_BYTES } from '@antiphon/storage-kit'
 import type { CheckedDisk, FileHandle } from './disk.ts'
-import { encodeSegmentHead, padded, RECORD_HEAD_BYTES, type SegmentHead, segmentName } from './format.ts'
+import { encodeSegmentHead, type SegmentHead, segmentName } from './format.ts'
 import { LogIndex, type Segment } from './log-index.ts'
 
 /** What survives every truncation, compaction and installation (rule 3). */

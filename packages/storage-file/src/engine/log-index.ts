@@ -1,6 +1,7 @@
 import { type Checksum, type EpochEnd, epochOf, ZERO, type Zxid } from '@antiphon/ports'
+import type { Point, RunHead } from '@antiphon/storage-kit'
 import type { FileHandle } from './disk.ts'
-import type { Point, RunHead, SegmentHead } from './format.ts'
+import type { SegmentHead } from './format.ts'
 
 /** A file of the log. */
 export interface Segment {

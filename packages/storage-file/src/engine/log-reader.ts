@@ -1,21 +1,18 @@
 import { type AntiphonError, epochOf, type Run, type Zxid } from '@antiphon/ports'
-import { crc32, cutAfter, cutBehind, entryLength, entryZxid } from '@antiphon/wire'
-import type { CheckedDisk } from './disk.ts'
 import {
-  corruptAt,
   type Point,
   RECORD_HEAD_BYTES,
   RECORD_RUN,
   RUN_FIXED_BYTES,
   type RunHead,
-  recordHolds,
   recordKind,
   recordLength,
-  recordNeeds,
-  recordSalt,
   recordSpan,
   runHeadAt,
-} from './format.ts'
+} from '@antiphon/storage-kit'
+import { crc32, cutAfter, cutBehind, entryLength, entryZxid } from '@antiphon/wire'
+import type { CheckedDisk } from './disk.ts'
+import { corruptAt, recordHolds, recordNeeds, recordSalt } from './format.ts'
 import type { Extent, LogIndex, Segment } from './log-index.ts'
 
 const COLLECTED_AT_FIRST = 64 * 1024

@@ -1,33 +1,36 @@
 import { AntiphonError, corrupt, type Epochs, type Founding, type StoreId, type Zxid } from '@antiphon/ports'
+import {
+  ASIDE,
+  foreignFolder,
+  isForeign,
+  type Point,
+  RECORD_EPOCHS,
+  RECORD_FOUNDING,
+  RECORD_HEAD_BYTES,
+  RECORD_RUN,
+  RECORD_TRUNCATE,
+  readEpochs,
+  recordLength,
+  runHeadAt,
+  u32,
+  u64,
+} from '@antiphon/storage-kit'
 import { decodeFounding } from '@antiphon/wire'
 import type { CheckedDisk, FileHandle } from './disk.ts'
 import {
-  ASIDE,
   corruptAt,
   decodeMarker,
   encodeMarker,
   encodeSegmentHead,
   FORMAT_VERSION,
-  LOCK_NAME,
   MARKER_NAME,
-  type Point,
   parseName,
-  RECORD_EPOCHS,
-  RECORD_FOUNDING,
-  RECORD_HEAD_BYTES,
-  RECORD_RUN,
   RECORD_SEAL,
-  RECORD_TRUNCATE,
-  readEpochs,
-  recordLength,
   recordSalt,
-  runHeadAt,
   type SegmentHead,
   samePoint,
   segmentName,
   snapshotName,
-  u32,
-  u64,
 } from './format.ts'
 import { emptyLog, type Log, type LogSettings } from './log-files.ts'
 import { LogIndex, type Segment } from './log-index.ts'
@@ -51,22 +54,6 @@ export interface Recovered {
 
 export const NO_EPOCHS: Epochs = { accepted: 0, acceptedFrom: null, current: 0 }
 
-/** Whether a folder with these files is somebody else's: not empty, and without our marker. */
-export function isForeign(names: readonly string[]): boolean {
-  if (names.includes(MARKER_NAME) || names.includes(MARKER_NAME + ASIDE)) return false
-  return names.some((name) => name !== LOCK_NAME && name !== 'lost+found' && !name.startsWith('.'))
-}
-
-export function foreignFolder(names: readonly string[]): AntiphonError {
-  return new AntiphonError(
-    'FOLDER_FOREIGN',
-    `the folder holds other files (${names.slice(0, 3).join(', ')}${names.length > 3 ? ', ...' : ''}) and no ${MARKER_NAME}`,
-    {
-      remedy: 'Give the store a folder of its own, an empty one at first.',
-    },
-  )
-}
-
 /**
  * Recovers, in this order: the marker; a folder that was never finished is begun anew. Which generation is installed. Its segments, each batch verified. The last
  * segment's live records are copied to a fresh file, because what can be read back need not be durable (rule 4). Leftovers are removed.
@@ -86,7 +73,7 @@ export function recover(disk: CheckedDisk, freshStoreId: StoreId, settings: LogS
 function identify(disk: CheckedDisk, freshStoreId: StoreId): StoreId {
   const names = disk.list()
   if (!names.includes(MARKER_NAME)) {
-    if (isForeign(names)) throw foreignFolder(names)
+    if (isForeign(names, MARKER_NAME)) throw foreignFolder(names, MARKER_NAME)
     return create(disk, names, freshStoreId)
   }
   const file = disk.open(MARKER_NAME, 'read')

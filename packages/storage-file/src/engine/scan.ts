@@ -1,23 +1,17 @@
+import { padded, RECORD_HEAD_BYTES, RECORD_RUN, RUN_FIXED_BYTES, recordKind, recordLength, u32 } from '@antiphon/storage-kit'
 import { crc32 } from '@antiphon/wire'
 import type { CheckedDisk, FileHandle } from './disk.ts'
 import {
   decodeSegmentHead,
   FLAG_BATCH_END,
   FLAG_STAGED,
-  padded,
-  RECORD_HEAD_BYTES,
-  RECORD_RUN,
-  RUN_FIXED_BYTES,
   recordBatch,
   recordFlags,
   recordHolds,
   recordIndex,
-  recordKind,
-  recordLength,
   recordNeeds,
   SEGMENT_HEAD_BYTES_MAX,
   type SegmentHead,
-  u32,
 } from './format.ts'
 
 const WINDOW_BYTES = 1024 * 1024

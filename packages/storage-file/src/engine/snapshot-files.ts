@@ -1,7 +1,18 @@
 import { type AntiphonError, corrupt, type SnapshotMeta, type StoreId } from '@antiphon/ports'
+import {
+  ASIDE,
+  chunksSeed,
+  FRAME_HEAD_BYTES,
+  type SnapshotFrames,
+  type SnapshotPosition,
+  type SnapshotSink,
+  type SnapshotSource,
+  type SnapshotTotals,
+  u32,
+} from '@antiphon/storage-kit'
 import { ByteReader, ByteWriter, crc32, decodeSnapshotMeta, encodeSnapshotMeta } from '@antiphon/wire'
 import type { CheckedDisk, FileHandle } from './disk.ts'
-import { ASIDE, corruptAt, FORMAT_VERSION, putU32, u32 } from './format.ts'
+import { corruptAt, FORMAT_VERSION } from './format.ts'
 
 const MAGIC = 0x414e5453 // 'ANTS'
 const TRAILER_MAGIC = 0x454e4421 // 'END!'
@@ -9,72 +20,13 @@ const ID_DIGITS = 32
 const FIXED_HEAD_BYTES = 12
 const HEAD_BYTES_MAX = 64 * 1024 * 1024
 const TRAILER_BYTES = 28
-/** Length and checksum in front of each chunk. */
-export const FRAME_HEAD_BYTES = 8
 /** A frame of this length is the trailer. */
 const TRAILER_LENGTH = 0xffff_ffff
 /** Flushed in steps, so that the last flush does not keep the log waiting. */
 const SYNC_EVERY_BYTES = 4 * 1024 * 1024
 
-/** What the chunks' running checksum begins with: it ties them to what the snapshot is of. */
-export function chunksSeed(meta: SnapshotMeta): number {
-  return crc32(encodeSnapshotMeta(meta))
-}
-
-/** What a snapshot's trailer says of its chunks. */
-export interface SnapshotTotals {
-  readonly chunks: number
-  /** Of the chunks alone. */
-  readonly bytes: number
-  /** Running, over all chunks. */
-  readonly checksum: number
-}
-
-/** Chunks as they stand in the file: each with its length and the running checksum. Copies them: whoever makes them may use their memory again. */
-export class ChunkFramer {
-  #checksum: number
-  #chunks = 0
-  #total = 0
-  #bytes: Uint8Array<ArrayBuffer>
-  #length = 0
-  readonly #bytesEach: number
-
-  constructor(meta: SnapshotMeta, bytesEach: number) {
-    this.#checksum = chunksSeed(meta)
-    this.#bytesEach = bytesEach
-    this.#bytes = new Uint8Array(bytesEach)
-  }
-
-  get totals(): SnapshotTotals {
-    return { chunks: this.#chunks, bytes: this.#total, checksum: this.#checksum }
-  }
-
-  /** Frames that are ready to be written, if the chunk finds no room behind them: call again. Null: it was taken. */
-  add(chunk: Uint8Array): Uint8Array<ArrayBuffer> | null {
-    const needed = FRAME_HEAD_BYTES + chunk.length
-    if (this.#length > 0 && this.#length + needed > this.#bytes.length) return this.take()
-    if (needed > this.#bytes.length) this.#bytes = new Uint8Array(needed)
-    this.#checksum = crc32(chunk, this.#checksum)
-    putU32(this.#bytes, this.#length, chunk.length)
-    putU32(this.#bytes, this.#length + 4, this.#checksum)
-    this.#bytes.set(chunk, this.#length + FRAME_HEAD_BYTES)
-    this.#length += needed
-    this.#chunks++
-    this.#total += chunk.length
-    return null
-  }
-
-  /** What is framed and not yet taken; its memory goes with it. */
-  take(): Uint8Array<ArrayBuffer> {
-    const taken = this.#bytes.subarray(0, this.#length)
-    this.#bytes = new Uint8Array(this.#bytesEach)
-    this.#length = 0
-    return taken
-  }
-}
-
 /** Writes one snapshot aside; `finish` flushes it and gives it its name. */
-export class SnapshotWriter {
+export class SnapshotWriter implements SnapshotSink {
   readonly name: string
   readonly meta: SnapshotMeta
   readonly generation: number
@@ -143,21 +95,8 @@ export class SnapshotWriter {
   }
 }
 
-/** Where a reader stands: given back to it for the next read. */
-export interface SnapshotPosition {
-  readonly offset: number
-  readonly checksum: number
-}
-
-export interface SnapshotFrames {
-  /** Whole frames, their checksums verified. */
-  readonly bytes: Uint8Array<ArrayBuffer>
-  /** Null behind the last chunk. */
-  readonly next: SnapshotPosition | null
-}
-
 /** A finished snapshot, open. */
-export class SnapshotReader {
+export class SnapshotReader implements SnapshotSource {
   readonly name: string
   readonly meta: SnapshotMeta
   readonly bytes: number
@@ -252,14 +191,5 @@ export class SnapshotReader {
 
   #damaged(offset: number, what: string): AntiphonError {
     return corruptAt(this.name, offset, what)
-  }
-}
-
-/** The chunks in whole frames, sharing their memory. */
-export function* chunksIn(frames: Uint8Array): Generator<Uint8Array> {
-  for (let at = 0; at < frames.length; ) {
-    const end = at + FRAME_HEAD_BYTES + u32(frames, at)
-    yield frames.subarray(at + FRAME_HEAD_BYTES, end)
-    at = end
   }
 }

@@ -1,20 +1,11 @@
-import { type Disk, type EngineOptions, EngineServer, FileEngine, type Reply, type Request } from './engine/index.ts'
-
-export interface ThreadSettings extends EngineOptions {
-  readonly sealAfterMs: number
-}
-
-/** What a worker is told at its start. */
-export interface ThreadData extends ThreadSettings {
-  readonly folder: string
-}
+import { type Engine, EngineServer, type Reply, type Request } from '../index.ts'
 
 /**
  * An engine, in the thread that makes it: works off what has come in, then what can wait, then sleeps. `drain` fetches requests that have come meanwhile, where
  * they do not come by themselves while the thread is busy; without it each step is a turn of the event loop of its own.
  */
 export class EngineThread {
-  readonly #engine: FileEngine
+  readonly #engine: Engine
   readonly #server: EngineServer
   readonly #drain: ((receive: (request: Request) => void) => void) | null
   readonly #sealAfterMs: number
@@ -24,15 +15,15 @@ export class EngineThread {
   #batchAtRest = 0
 
   constructor(
-    disk: Disk,
-    settings: ThreadSettings,
+    engine: Engine,
+    sealAfterMs: number,
     reply: (reply: Reply, transfer: ArrayBuffer[]) => void,
     drain: ((receive: (request: Request) => void) => void) | null,
   ) {
-    this.#engine = new FileEngine(disk, settings)
-    this.#server = new EngineServer(this.#engine, reply)
+    this.#engine = engine
+    this.#server = new EngineServer(engine, reply)
     this.#drain = drain
-    this.#sealAfterMs = settings.sealAfterMs
+    this.#sealAfterMs = sealAfterMs
   }
 
   receive(request: Request): void {

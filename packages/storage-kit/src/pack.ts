@@ -2,12 +2,11 @@ import { epochOf, type Run, type Write } from '@antiphon/ports'
 import { cutAfter, cutBehind, encodeFounding, entryLength, entryZxid } from '@antiphon/wire'
 import {
   EPOCHS_BYTES,
+  INSTALL_BYTES,
   padded,
   putEpochs,
   putRecordHead,
   putRunFixed,
-  putU32,
-  putU64,
   RECORD_EPOCHS,
   RECORD_FOUNDING,
   RECORD_HEAD_BYTES,
@@ -15,14 +14,11 @@ import {
   RECORD_RUN,
   RECORD_TRUNCATE,
   RUN_FIXED_BYTES,
-} from './format.ts'
+  TRUNCATE_BYTES,
+} from './records.ts'
+import { putU32, putU64 } from './words.ts'
 
-/** TRUNCATE: ZXID, checksum, 0, time; the engine fills in the time. */
-export const TRUNCATE_BYTES = 24
-/** INSTALL: generation, snapshot's checksum, snapshot's ZXID, log's last ZXID, log's checksum, 0; the engine fills in all but the generation. */
-export const INSTALL_BYTES = 32
-
-/** Whole writes as records, as they will stand on disk but for what only the engine knows: one piece of memory that can be handed to another thread. */
+/** Whole writes as records: one piece of memory that can be handed to another thread. */
 export interface Pack {
   /** 0 for the log, else the staged generation whose log it goes to. */
   readonly target: number

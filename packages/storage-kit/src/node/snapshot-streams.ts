@@ -1,5 +1,5 @@
 import type { Snapshot, SnapshotMeta } from '@antiphon/ports'
-import { type Call, ChunkFramer, chunksIn, type SnapshotFrames, type SnapshotPosition } from './engine/index.ts'
+import { type Call, ChunkFramer, chunksIn, type SnapshotFrames, type SnapshotPosition } from '../index.ts'
 
 /** Asks the engine. */
 export type Ask = <T>(call: Call, transfer?: ArrayBuffer[]) => Promise<T>

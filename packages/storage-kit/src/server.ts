@@ -1,8 +1,8 @@
-import { AntiphonError, type ErrorCode, type Outcome, type SnapshotMeta, type StoreId, type Zxid } from '@antiphon/ports'
-import { diskError } from './disk.ts'
-import type { FileEngine } from './engine.ts'
+import type { SnapshotMeta, StoreId, Zxid } from '@antiphon/ports'
+import type { Engine, SnapshotSink, SnapshotSource } from './engine.ts'
+import { type StoredError, storedError } from './errors.ts'
+import type { SnapshotPosition, SnapshotTotals } from './frames.ts'
 import type { Pack } from './pack.ts'
-import type { SnapshotPosition, SnapshotReader, SnapshotTotals, SnapshotWriter } from './snapshot-files.ts'
 
 /** Everything but writes, as data: it can cross to another thread. */
 export type Call =
@@ -21,29 +21,11 @@ export type Call =
 
 export type Request = { readonly kind: 'pack'; readonly pack: Pack } | { readonly kind: 'call'; readonly id: number; readonly call: Call }
 
-/** An `AntiphonError` as data. */
-export interface StoredError {
-  readonly code: ErrorCode
-  readonly message: string
-  readonly outcome: Outcome
-  readonly remedy: string
-  readonly details: Readonly<Record<string, unknown>>
-}
-
 export type Reply =
   /** The oldest `packs` packs are settled; their memory comes back. */
   | { readonly kind: 'flushed'; readonly packs: number; readonly error: StoredError | null; readonly buffers: readonly ArrayBuffer[] }
   | { readonly kind: 'answer'; readonly id: number; readonly value: unknown }
   | { readonly kind: 'refusal'; readonly id: number; readonly error: StoredError }
-
-export function storedError(error: unknown): StoredError {
-  const { code, message, outcome, remedy, details } = diskError(error, 'an operation', 'the store')
-  return { code, message, outcome, remedy, details }
-}
-
-export function restoredError({ code, message, ...options }: StoredError): AntiphonError {
-  return new AntiphonError(code, message, options)
-}
 
 interface Waiting {
   readonly id: number
@@ -57,17 +39,17 @@ interface Waiting {
  * pack before it is settled.
  */
 export class EngineServer {
-  readonly #engine: FileEngine
+  readonly #engine: Engine
   readonly #reply: (reply: Reply, transfer: ArrayBuffer[]) => void
   readonly #calls: Waiting[] = []
   #received = 0
   #settled = 0
   #handles = 0
-  readonly #writers = new Map<number, { readonly writer: SnapshotWriter; readonly staged: boolean }>()
-  readonly #readers = new Map<number, SnapshotReader>()
+  readonly #writers = new Map<number, { readonly writer: SnapshotSink; readonly staged: boolean }>()
+  readonly #readers = new Map<number, SnapshotSource>()
 
   /** `reply` must not throw. */
-  constructor(engine: FileEngine, reply: (reply: Reply, transfer: ArrayBuffer[]) => void) {
+  constructor(engine: Engine, reply: (reply: Reply, transfer: ArrayBuffer[]) => void) {
     this.#engine = engine
     this.#reply = reply
   }
@@ -155,7 +137,7 @@ export class EngineServer {
     }
   }
 
-  #writer(number: number): { readonly writer: SnapshotWriter; readonly staged: boolean } {
+  #writer(number: number): { readonly writer: SnapshotSink; readonly staged: boolean } {
     return this.#writers.get(number)!
   }
 }

@@ -4,7 +4,7 @@ import { connect, createServer, type Server } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { AntiphonError } from '@antiphon/ports'
-import { LOCK_NAME } from './engine/index.ts'
+import { LOCK_NAME } from '../index.ts'
 
 /** Releases the folder. Idempotent. */
 export type Unlock = () => Promise<void>

@@ -9,7 +9,7 @@ import {
   type Write,
   type Zxid,
 } from '@antiphon/ports'
-import { type Call, Packer, type Reply, restoredError } from './engine/index.ts'
+import { type Call, Packer, type Reply, restoredError } from '../index.ts'
 import type { Connect, Link } from './link.ts'
 import { type RemoteSnapshot, readSnapshot, sendSnapshot } from './snapshot-streams.ts'
 
