@@ -6,7 +6,8 @@ import type { AntiphonError, Run, SnapshotMeta, StoredState, StoreId, Write, Zxi
  *
  * Obligations:
  * - A `Write` is one atomic piece: after a crash all of it is there or nothing. Writes become durable in order; `done` calls come in order.
- * - After an error every later `done` fails with it too, and nothing more is written: a failed flush is never retried (rule 4).
+ * - After an error every later `done` fails with it too, and nothing more is written: a failed flush is never retried (rule 4). Whatever else is asked of a store that has failed fails with
+ *   DISK_FAILED, or with `details.storeFailed: true`, which tells it from the failure of one snapshot alone.
  * - Corruption that is not a torn tail is refused by name and offset, never cut (rule 2).
  * - Both epochs, store id and founding survive every truncation, compaction and installation (rule 3).
  */

@@ -90,26 +90,31 @@ test('a logger that throws loses its lines, and nothing else', async () => {
   await ensemble.closeAll()
 })
 
-test('a store that fails while a snapshot is saved stops the replica, although nothing is being written (rule 4)', async () => {
-  const store = memoryStorage()
-  const failing: LogStore = {
-    supports: store.supports,
-    open: (id) => store.open(id),
-    write: (write, done) => store.write(write, done),
-    read: (after, upTo, bytesMax) => store.read(after, upTo, bytesMax),
-    saveSnapshot: () => Promise.reject(new AntiphonError('DISK_FAILED', 'the flush failed', { remedy: 'Replace the disk.' })),
-    openSnapshot: () => store.openSnapshot(),
-    stage: (meta, chunks) => store.stage(meta, chunks),
-    stageAppend: (generation, runs, done) => store.stageAppend(generation, runs, done),
-    discard: (generation) => store.discard(generation),
-    compact: (retain, keepFrom) => store.compact(retain, keepFrom),
-    close: () => store.close(),
-  }
-  const ensemble = new Ensemble(1, { snapshotEveryEntries: 3 })
-  const replica = await ensemble.start(1, { storage: failing })
-  await replica.ready()
-  for (const text of ['a', 'b', 'c']) await replica.propose('list', { text }).catch(() => {})
-  await until(() => replica.status().closed)
-  expect(replica.status().fault).toMatchObject({ code: 'DISK_FAILED' })
-  await ensemble.closeAll()
-})
+for (const error of [
+  new AntiphonError('DISK_FAILED', 'the flush failed', { remedy: 'Replace the disk.' }),
+  new AntiphonError('DISK_FULL', 'no space is left', { remedy: 'Free space.', details: { storeFailed: true } }),
+]) {
+  test(`a store that fails with ${error.code} while a snapshot is saved stops the replica, although nothing is being written (rule 4)`, async () => {
+    const store = memoryStorage()
+    const failing: LogStore = {
+      supports: store.supports,
+      open: (id) => store.open(id),
+      write: (write, done) => store.write(write, done),
+      read: (after, upTo, bytesMax) => store.read(after, upTo, bytesMax),
+      saveSnapshot: () => Promise.reject(error),
+      openSnapshot: () => store.openSnapshot(),
+      stage: (meta, chunks) => store.stage(meta, chunks),
+      stageAppend: (generation, runs, done) => store.stageAppend(generation, runs, done),
+      discard: (generation) => store.discard(generation),
+      compact: (retain, keepFrom) => store.compact(retain, keepFrom),
+      close: () => store.close(),
+    }
+    const ensemble = new Ensemble(1, { snapshotEveryEntries: 3 })
+    const replica = await ensemble.start(1, { storage: failing })
+    await replica.ready()
+    for (const text of ['a', 'b', 'c']) await replica.propose('list', { text }).catch(() => {})
+    await until(() => replica.status().closed)
+    expect(replica.status().fault).toMatchObject({ code: error.code })
+    await ensemble.closeAll()
+  })
+}

@@ -488,7 +488,7 @@ export class Shell {
 
   #trouble(error: unknown, peer: PeerId | null): void {
     // Rule 4: a store that has failed has failed for good, wherever it was noticed.
-    if (error instanceof AntiphonError && error.code === 'DISK_FAILED') return this.#stop(error)
+    if (error instanceof AntiphonError && (error.code === 'DISK_FAILED' || error.details['storeFailed'] === true)) return this.#stop(error)
     this.#parts.announcer.trouble(error instanceof AntiphonError ? error : corrupt(messageOf(error)), peer)
   }
 

@@ -1,6 +1,7 @@
-import { type Run, ZERO, zxidOf } from '@antiphon/ports'
+import { type AntiphonError, type Run, ZERO, zxidOf } from '@antiphon/ports'
 import { cutBehind } from '@antiphon/wire'
 import { expect, test } from 'vitest'
+import type { FileHandle } from './disk.ts'
 import { Driver } from './driver.test-support.ts'
 import { ALL, Model, runBehind, STORE_ID, seeded } from './history.test-support.ts'
 import { MemoryDisk } from './memory-disk.ts'
@@ -306,3 +307,35 @@ test('segments are zero-filled ahead in small steps, and the next one is ready w
   driver.disk.crash(seeded(7))
   driver.expectSound()
 })
+
+test('a store that a full disk has stopped tells it apart from a snapshot for which there was no room (seed 302081 of the swarm)', () => {
+  class FullDisk extends MemoryDisk {
+    full = false
+    override write(file: FileHandle, bytes: Uint8Array, offset: number): void {
+      if (this.full) throw Object.assign(new Error('no space is left'), { code: 'ENOSPC' })
+      super.write(file, bytes, offset)
+    }
+  }
+  const disk = new FullDisk()
+  const driver = new Driver(disk)
+  driver.open()
+  driver.write({ append: [runBehind(null, 1, 3)] })
+  const meta = driver.durable.metaAt(driver.durable.tail)
+  disk.full = true
+  const writer = driver.engine.beginStaging(meta)
+  const alone = failureOf(() => driver.engine.appendSnapshot(writer, new Uint8Array(8)))
+  expect([alone.code, alone.details['storeFailed'], driver.engine.failed]).toEqual(['DISK_FULL', undefined, null])
+  expect(driver.engine.seal()).toBe(false)
+  disk.full = false
+  const whole = failureOf(() => driver.engine.beginStaging(meta))
+  expect([whole.code, whole.details['storeFailed']]).toEqual(['DISK_FULL', true])
+})
+
+function failureOf(action: () => unknown): AntiphonError {
+  try {
+    action()
+  } catch (error) {
+    return error as AntiphonError
+  }
+  throw new Error('nothing failed')
+}

@@ -104,6 +104,8 @@ export class FileEngine implements Engine {
       return this.#open(freshStoreId)
     } catch (error) {
       this.#closeFiles()
+      // It has not begun to work: nobody takes what it says for the failure of one snapshot.
+      if (error instanceof AntiphonError) this.#failed ??= error
       throw this.#fail(error)
     }
   }
@@ -424,7 +426,7 @@ export class FileEngine implements Engine {
   #fail(error: unknown): AntiphonError {
     this.#failed ??=
       error instanceof AntiphonError
-        ? error
+        ? forGood(error)
         : new AntiphonError('DISK_FAILED', `the store stopped: ${String(error)}`, {
             outcome: 'unknown',
             cause: error,
@@ -432,6 +434,11 @@ export class FileEngine implements Engine {
           })
     return this.#failed
   }
+}
+
+/** Told from a failure of one snapshot alone, which may have the same code. */
+function forGood({ code, message, outcome, remedy, cause, details }: AntiphonError): AntiphonError {
+  return new AntiphonError(code, message, { outcome, remedy, cause, details: { ...details, storeFailed: true } })
 }
 
 /** The options, checked, with what is not told filled in. @throws AntiphonError INVALID_SETTINGS */
