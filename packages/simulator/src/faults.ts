@@ -9,7 +9,7 @@ import { Waver } from './waver.ts'
 import type { Life, Member, World } from './world.ts'
 
 /** What a voter that is torn between two groups has at least for it. */
-const WAVER_MS_MIN = 3000
+const WAVER_MS_MIN = 5000
 
 /** One fault as it came about. It stands for itself: with the others of its run left out it does the same, to whatever state it meets. */
 export interface FaultEvent {
@@ -442,9 +442,14 @@ class Fault {
 
   #waver(lastsMs: number): boolean {
     const { members, profile } = this.#world
-    const [torn, ...others] = this.#random.shuffle(members.slice(0, profile.voters.length))
-    if (torn === undefined || others.length < 2 || this.#faults.wavering !== null) return false
-    this.#faults.wavering = new Waver(this.#world, this.#random, torn, others, WAVER_MS_MIN + lastsMs, () => {
+    const voters = this.#random.shuffle(members.slice(0, profile.voters.length))
+    if (voters.length < 3 || this.#faults.wavering !== null) return false
+    const leader = this.#world.leader()
+    const lastOf = ({ life }: Member): number => life?.core?.state.history.last ?? 0
+    // Who is behind the others leads neither group, and the one that leads has what nobody else has.
+    const ranked = [...voters].sort((a, b) => Number(a === leader) - Number(b === leader) || lastOf(a) - lastOf(b) || a.id - b.id)
+    const [torn, ...others] = this.#random.chance(0.3) ? voters : [ranked[0]!, ...ranked.slice(1).reverse()]
+    this.#faults.wavering = new Waver(this.#world, this.#random, torn!, others, WAVER_MS_MIN + lastsMs, () => {
       this.#faults.wavering = null
     })
     return true

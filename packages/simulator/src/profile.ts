@@ -188,7 +188,21 @@ export function drawProfile(name: ProfileName, random: SeededRandom): Profile {
     resultsBytesMax: random.pick([100, 4_194_304, 4_194_304]),
     retireOriginTicks: random.pick([2, 20, 6000, 6000]),
   }
-  return { ...drawn, readLease: drawLease(drawn, random), jumpers: random.chance(0.5) ? [random.between(1, voters.length)] : [] }
+  const rest = { readLease: drawLease(drawn, random), jumpers: random.chance(0.5) ? [random.between(1, voters.length)] : [] }
+  const contested = !small && voters.length > 2 && random.chance(0.1)
+  return { ...drawn, ...rest, ...(contested ? { ...CONTEST, network: { ...calm(), coalesceChance: 0 } } : {}) }
+}
+
+/** Nothing but a voter between two groups: what comes of that needs one thing after another in time, and any other trouble would disturb it. */
+const CONTEST: Pick<Profile, 'faults' | 'requests' | 'thinkMs' | 'breakChance' | 'counterMax' | 'syncLimitTicks' | 'initLimitTicks' | 'disk'> = {
+  faults: [{ kind: 'waver', everyMs: 800, lastsMs: 4000 }],
+  requests: 800,
+  thinkMs: 150,
+  breakChance: 0,
+  counterMax: 0xffff_ffff,
+  syncLimitTicks: 4,
+  initLimitTicks: 30,
+  disk: { flushLow: 0.1, flushHigh: 3, slowChance: 0, slowMs: 0 },
 }
 
 /** Its drift covers what the clocks do, and often not more. */
