@@ -358,3 +358,26 @@ test('a read that once gives what stands in another place is survived or refused
   expect(seen.survived).toBeGreaterThan(10)
   expect(seen.refused).toBeGreaterThan(50)
 })
+
+test('rot before what was flushed last is refused, although one reading of it goes astray', () => {
+  let refused = 0
+  for (let nth = 0; ; nth++) {
+    let astray = 0
+    for (let elsewhere = 0; elsewhere < 8; elsewhere++) {
+      const disk = new AstrayDisk()
+      const driver = new Driver(disk, { segmentBytes: 1024, aheadBytes: 512 })
+      driver.open()
+      const begin = disk.contents(disk.list().find((name) => name.startsWith('log-'))!).findLastIndex((byte) => byte !== 0) + 1
+      driver.write({ append: [runBehind(driver.durable.tail, 1, 2)] })
+      driver.engine.close()
+      disk.flip(disk.list().find((name) => name.startsWith('log-'))!, begin + 40, 5)
+      disk.nth = nth
+      disk.elsewhere = elsewhere
+      expect(() => driver.open()).toThrow(expect.objectContaining({ code: 'CORRUPT' }))
+      refused++
+      astray += disk.astray
+    }
+    if (astray === 0) break
+  }
+  expect(refused).toBeGreaterThan(20)
+})

@@ -243,8 +243,9 @@ class Recovery {
     reader.release()
     const again = scanBatches(reader, begin, salt, head!.firstBatch, false, () => (whole = true))
     if (whole) throw corruptAt(name, Math.min(end, again.end), 'two readings of what stands here differ')
-    const later = findLaterRecord(reader, begin, salt, head!.firstBatch, false)
-    if (later !== null || main.length > 1)
+    const look = (): unknown => findLaterRecord(reader, begin, salt, head!.firstBatch, false)
+    reader.release()
+    if (look() !== null || (reader.release(), look()) !== null || main.length > 1)
       throw corruptAt(name, bad?.offset ?? end, 'the installation of a generation does not hold, but later batches follow it')
     return false
   }
@@ -286,9 +287,7 @@ class Recovery {
     this.#log.lastBatch = lastBatch
     if (bad !== null && !last) throw corruptAt(name, bad.offset, `${bad.reason}, but later segments follow`)
     if (last) {
-      const later = findLaterRecord(reader, end, salt, lastBatch + 1, head.staged)
-      if (later !== null)
-        throw corruptAt(name, bad?.offset ?? end, `${bad?.reason ?? 'nothing is written here'}, but batch ${later.batch} follows at ${later.offset}`)
+      this.#assertLast(name, reader, scan, salt, head.staged)
       this.#assertSame(segment, scan, new FileReader(this.#disk, file.file!))
     }
     reader.release()
@@ -299,6 +298,14 @@ class Recovery {
     const salt = recordSalt(this.#storeId, head.generation)
     const again = scanBatches(reader, begin, salt, head.firstBatch, head.staged, () => undefined)
     if (again.end !== end || again.lastBatch !== lastBatch) throw corruptAt(name, Math.min(end, again.end), 'two readings of what stands here differ')
+    this.#assertLast(name, reader, again, salt, head.staged)
+  }
+
+  /** Behind the last whole batch stands at most what was torn, which nothing follows (rule 2). */
+  #assertLast(name: string, reader: FileReader, { end, lastBatch, bad }: Scan, salt: number, staged: boolean): void {
+    const later = findLaterRecord(reader, end, salt, lastBatch + 1, staged)
+    if (later === null) return
+    throw corruptAt(name, bad?.offset ?? end, `${bad?.reason ?? 'nothing is written here'}, but batch ${later.batch} follows at ${later.offset}`)
   }
 
   /** The log begins with this segment: those before it are leftovers of a compaction, or missed (which the snapshot tells). */
