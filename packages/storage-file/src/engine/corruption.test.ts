@@ -3,36 +3,13 @@ import { LOCK_NAME, putU32 } from '@antiphon/storage-kit'
 import { crc32 } from '@antiphon/wire'
 import { expect, test } from 'vitest'
 import type { FileHandle } from './disk.ts'
-import { Driver } from './driver.test-support.ts'
+import { Driver, filled } from './driver.test-support.ts'
 import { encodeMarker, MARKER_NAME } from './format.ts'
 import { ALL, Model, runBehind, seeded } from './history.test-support.ts'
 import { MemoryDisk } from './memory-disk.ts'
 
 const corruptIn = (file: RegExp) =>
   expect.objectContaining({ code: 'CORRUPT', details: expect.objectContaining({ file: expect.stringMatching(file), offset: expect.any(Number) }) })
-
-/** Several segments, a truncation, an installed generation with segments of its own, two snapshots; closed in order, so sealed. */
-function filled(disk: MemoryDisk = new MemoryDisk()): Driver {
-  const driver = new Driver(disk, { segmentBytes: 1024, aheadBytes: 512 })
-  driver.open()
-  for (let i = 0; i < 5; i++) driver.write({ append: [runBehind(driver.durable.tail, 1, 4)] })
-  const base = runBehind(driver.durable.tail, 2, 4)
-  let staged = new Model(undefined, null, [], new Model(undefined, null, [base]).metaAt(base))
-  const generation = driver.stage(staged.base!, [new Uint8Array(50)])
-  for (let i = 0; i < 6; i++) {
-    const run = runBehind(staged.tail, 2, 4)
-    driver.stageAppend(generation, [run])
-    staged = new Model(undefined, null, [...staged.runs, run], staged.base)
-  }
-  driver.write({ install: generation, epochs: { accepted: 2, acceptedFrom: null, current: 2 } }, staged)
-  driver.snapshot = staged.base
-  for (let i = 0; i < 8; i++) driver.write({ append: [runBehind(driver.durable.tail, 2, 3, 30)] })
-  driver.save(driver.durable.places[3]!, [new Uint8Array(100).fill(5), new Uint8Array(20)])
-  const [cut] = driver.engine.read(base.last, (driver.durable.tail.last - 4) as never, 1 << 20).slice(-1)
-  driver.write({ truncateTo: { zxid: cut!.last, checksum: cut!.checksum }, append: [runBehind(cut!, 3, 3)] })
-  driver.engine.close()
-  return driver
-}
 
 test('a bit that turns anywhere is refused by file and offset, or changes nothing: never another state', () => {
   const names = filled()

@@ -2,8 +2,8 @@ import type { AntiphonError, Run, SnapshotMeta, StoredState, Write, Zxid } from 
 import { ChunkFramer, chunksIn, Packer, type SnapshotPosition } from '@antiphon/storage-kit'
 import { expect } from 'vitest'
 import { type EngineOptions, FileEngine } from './engine.ts'
-import { ALL, Model, type Tail, writeOf } from './history.test-support.ts'
-import type { MemoryDisk } from './memory-disk.ts'
+import { ALL, Model, runBehind, type Tail, writeOf } from './history.test-support.ts'
+import { MemoryDisk } from './memory-disk.ts'
 
 export const SMALL: EngineOptions = { segmentBytes: 2048, aheadBytes: 1024, batchBytesMax: 4096 }
 
@@ -119,4 +119,27 @@ export class Driver {
     this.snapshotUnderway = null
     return state
   }
+}
+
+/** Several segments, a truncation, an installed generation with segments of its own, two snapshots; closed in order, so sealed. */
+export function filled(disk: MemoryDisk = new MemoryDisk()): Driver {
+  const driver = new Driver(disk, { segmentBytes: 1024, aheadBytes: 512 })
+  driver.open()
+  for (let i = 0; i < 5; i++) driver.write({ append: [runBehind(driver.durable.tail, 1, 4)] })
+  const base = runBehind(driver.durable.tail, 2, 4)
+  let staged = new Model(undefined, null, [], new Model(undefined, null, [base]).metaAt(base))
+  const generation = driver.stage(staged.base!, [new Uint8Array(50)])
+  for (let i = 0; i < 6; i++) {
+    const run = runBehind(staged.tail, 2, 4)
+    driver.stageAppend(generation, [run])
+    staged = new Model(undefined, null, [...staged.runs, run], staged.base)
+  }
+  driver.write({ install: generation, epochs: { accepted: 2, acceptedFrom: null, current: 2 } }, staged)
+  driver.snapshot = staged.base
+  for (let i = 0; i < 8; i++) driver.write({ append: [runBehind(driver.durable.tail, 2, 3, 30)] })
+  driver.save(driver.durable.places[3]!, [new Uint8Array(100).fill(5), new Uint8Array(20)])
+  const [cut] = driver.engine.read(base.last, (driver.durable.tail.last - 4) as never, 1 << 20).slice(-1)
+  driver.write({ truncateTo: { zxid: cut!.last, checksum: cut!.checksum }, append: [runBehind(cut!, 3, 3)] })
+  driver.engine.close()
+  return driver
 }

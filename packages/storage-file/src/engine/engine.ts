@@ -19,6 +19,7 @@ import { corruptAt, RECORD_SEAL, snapshotName } from './format.ts'
 import { emptyLog, type Identity, type Log, LogFiles, type LogSettings, SEAL_BYTES } from './log-files.ts'
 import { LogIndex, type Segment } from './log-index.ts'
 import { LogReader } from './log-reader.ts'
+import { type SegmentSummary, segmentsOf } from './log-summary.ts'
 import { NO_EPOCHS, recover } from './recovery.ts'
 import { SnapshotReader, SnapshotWriter } from './snapshot-files.ts'
 import { SnapshotShelf } from './snapshot-shelf.ts'
@@ -88,6 +89,16 @@ export class FileEngine implements Engine {
   /** The last batch is an empty one: rot in those before it is seen. */
   get sealed(): boolean {
     return this.#sealed
+  }
+
+  /** Of the installed generation; ascending. */
+  get snapshots(): readonly Zxid[] {
+    return this.#shelf.zxids
+  }
+
+  /** The log's files and what stands in each, in order. */
+  segments(): SegmentSummary[] {
+    return segmentsOf(this.#log)
   }
 
   /** Number of the log's last batch. */

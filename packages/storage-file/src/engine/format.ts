@@ -1,4 +1,4 @@
-import { type AntiphonError, type Checksum, corrupt, type Epochs, type Founding, type StoreId, type Zxid } from '@antiphon/ports'
+import { AntiphonError, type Checksum, corrupt, type Epochs, type Founding, type StoreId, type Zxid } from '@antiphon/ports'
 import {
   type Point,
   padded,
@@ -128,14 +128,14 @@ export function encodeSegmentHead(head: SegmentHead): Uint8Array {
   return writer.u32(crc32(writer.finish())).finish()
 }
 
-/** The head in front of `bytes` and its length; null when there is none that holds. */
+/** The head in front of `bytes` and its length; null when there is none that holds. @throws AntiphonError VERSION_MISMATCH */
 export function decodeSegmentHead(bytes: Uint8Array): { head: SegmentHead; length: number } | null {
   if (bytes.length < SEGMENT_HEAD_BYTES_MIN || u32(bytes, 0) !== SEGMENT_MAGIC) return null
   const length = u32(bytes, 8)
   if (length < SEGMENT_HEAD_BYTES_MIN || length > bytes.length || length > SEGMENT_HEAD_BYTES_MAX) return null
   if (crc32(bytes, 0, 0, length - 4) !== u32(bytes, length - 4)) return null
   const reader = new ByteReader(bytes, 4, length - 4, corrupt)
-  if (reader.u16() !== FORMAT_VERSION) return null
+  expectVersion(reader.u16(), 'a segment of the log')
   const staged = reader.bool()
   const installs = reader.bool()
   reader.u32()
@@ -147,6 +147,19 @@ export function decodeSegmentHead(bytes: Uint8Array): { head: SegmentHead; lengt
   const foundingBytes = reader.u32(reader.remaining)
   const founding = foundingBytes === 0 ? null : decodeFounding(reader.raw(foundingBytes))
   return { head: { storeId, generation, staged, installs, firstBatch, previous, epochs, founding }, length }
+}
+
+/**
+ * A file of a later format is refused, never taken for damage or for a leftover. In every version a file begins with magic number and version; the marker ends with its checksum, a
+ * segment's head and a snapshot's have their length at 8 and end with their checksum.
+ * @throws AntiphonError VERSION_MISMATCH
+ */
+export function expectVersion(found: number, what: string): void {
+  if (found === FORMAT_VERSION) return
+  throw new AntiphonError('VERSION_MISMATCH', `${what} has format version ${found}; this program knows ${FORMAT_VERSION}`, {
+    remedy: 'Open it with the version of the program that wrote it, or a later one.',
+    details: { found, known: FORMAT_VERSION },
+  })
 }
 
 export function encodeMarker(storeId: StoreId): Uint8Array {

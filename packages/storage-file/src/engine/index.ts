@@ -18,6 +18,16 @@ export {
 } from '@antiphon/storage-kit'
 export type { Disk, FileHandle } from './disk.ts'
 export { type EngineOptions, engineSettings, FileEngine } from './engine.ts'
+export {
+  type Damage,
+  Examination,
+  type SegmentDescription,
+  type SnapshotDescription,
+  type StoreDescription,
+  type Verification,
+  verifyStore,
+} from './examine.ts'
 export { MARKER_NAME } from './format.ts'
 export { DiskFault, MemoryDisk } from './memory-disk.ts'
+export { OverlayDisk } from './overlay-disk.ts'
 export { SnapshotReader, SnapshotWriter } from './snapshot-files.ts'

@@ -1,4 +1,4 @@
-import { AntiphonError, corrupt, type Epochs, type Founding, type StoreId, type Zxid } from '@antiphon/ports'
+import { corrupt, type Epochs, type Founding, type StoreId, type Zxid } from '@antiphon/ports'
 import {
   ASIDE,
   foreignFolder,
@@ -22,7 +22,7 @@ import {
   decodeMarker,
   encodeMarker,
   encodeSegmentHead,
-  FORMAT_VERSION,
+  expectVersion,
   MARKER_NAME,
   parseName,
   RECORD_SEAL,
@@ -84,12 +84,7 @@ function identify(disk: CheckedDisk, freshStoreId: StoreId): StoreId {
       if (names.some((name) => parseName(name) !== null)) throw corruptAt(MARKER_NAME, 0, 'the checksum does not match')
       return create(disk, names, freshStoreId)
     }
-    if (marker.version !== FORMAT_VERSION) {
-      throw new AntiphonError('VERSION_MISMATCH', `the store has format version ${marker.version}; this program knows ${FORMAT_VERSION}`, {
-        remedy: 'Open it with the version of the program that wrote it, or a later one.',
-        details: { found: marker.version, known: FORMAT_VERSION },
-      })
-    }
+    expectVersion(marker.version, 'the store')
     return marker.storeId
   } finally {
     disk.close(file)

@@ -12,7 +12,7 @@ import {
 } from '@antiphon/storage-kit'
 import { ByteReader, ByteWriter, crc32, decodeSnapshotMeta, encodeSnapshotMeta } from '@antiphon/wire'
 import type { CheckedDisk, FileHandle } from './disk.ts'
-import { corruptAt, FORMAT_VERSION } from './format.ts'
+import { corruptAt, expectVersion, FORMAT_VERSION } from './format.ts'
 
 const MAGIC = 0x414e5453 // 'ANTS'
 const TRAILER_MAGIC = 0x454e4421 // 'END!'
@@ -106,7 +106,7 @@ export class SnapshotReader implements SnapshotSource {
   readonly #end: number
   readonly #checksum: number
 
-  /** @throws AntiphonError CORRUPT, DISK_FAILED */
+  /** @throws AntiphonError CORRUPT, VERSION_MISMATCH, DISK_FAILED */
   constructor(disk: CheckedDisk, name: string, storeId: StoreId, generation: number) {
     this.#disk = disk
     this.name = name
@@ -124,8 +124,8 @@ export class SnapshotReader implements SnapshotSource {
       const version = reader.u16()
       reader.u16()
       reader.u32()
-      if (version !== FORMAT_VERSION || reader.u32() !== generation || reader.hex(ID_DIGITS) !== storeId)
-        throw this.#damaged(0, 'a snapshot of another store, or of another generation')
+      expectVersion(version, `the snapshot ${name}`)
+      if (reader.u32() !== generation || reader.hex(ID_DIGITS) !== storeId) throw this.#damaged(0, 'a snapshot of another store, or of another generation')
       this.meta = decodeSnapshotMeta(reader.raw(reader.u32(reader.remaining)))
       this.#end = size - TRAILER_BYTES
       const trailer = this.#read(this.#end, TRAILER_BYTES)

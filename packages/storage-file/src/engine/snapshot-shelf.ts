@@ -24,6 +24,11 @@ export class SnapshotShelf {
     return this.#held.at(-1)
   }
 
+  /** Ascending. */
+  get zxids(): readonly Zxid[] {
+    return this.#held.map(({ zxid }) => zxid)
+  }
+
   at(zxid: Zxid): { readonly zxid: Zxid; readonly name: string } | undefined {
     return this.#held.find((held) => held.zxid === zxid)
   }

@@ -39,6 +39,11 @@ export async function lockFolder(folder: string): Promise<Unlock> {
   return () => (released ??= release())
 }
 
+/** Whether a store has the folder. Takes nothing. */
+export async function isLocked(folder: string): Promise<boolean> {
+  return answers(await addressOf(folder))
+}
+
 /** The same for every path to the folder: links and mounts of this machine included. */
 async function addressOf(folder: string): Promise<string> {
   const { dev, ino } = await stat(folder, { bigint: true })

@@ -1,4 +1,5 @@
 export { assertFolder, inFolder } from './folder.ts'
+export { isLocked } from './folder-lock.ts'
 export type { Connect, Link, LinkHandler } from './link.ts'
 export { localLink, serveEngine, workerLink } from './links.ts'
 export { StoreClient } from './store-client.ts'
