@@ -13,3 +13,4 @@ export {
   type RequestOf,
   type ResultOf,
 } from './settings.ts'
+export { refounded } from './snapshot-format.ts'

@@ -4,7 +4,7 @@ import { failure, ListMachine } from './ensemble.test-support.ts'
 import { decodeRegistration, encodeRegistration, OriginTable } from './origins.ts'
 import { decodeRefusal, encodeRefusal, encodeTooLarge } from './refusal.ts'
 import { KEPT_REFUSAL, KEPT_RESULT, KEPT_TOO_LARGE, KeptResults } from './results.ts'
-import { decodeHead, describeMachines, encodeHead, Packer, SHELL_CHUNKS, Unpacker } from './snapshot-format.ts'
+import { decodeHead, describeMachines, encodeHead, Packer, refounded, SHELL_CHUNKS, Unpacker } from './snapshot-format.ts'
 
 const PACKET_BYTES = 64 * 1024
 
@@ -246,4 +246,24 @@ test('registrations and refusals survive their bytes', () => {
   expect(long.message).toBe('é'.repeat(2048))
   const tooLarge = encodeTooLarge(11, 10)
   expect(decodeRefusal(tooLarge, 0, tooLarge.length)).toMatchObject({ code: 'TOO_LARGE', outcome: 'rejected', refusal: null })
+})
+
+test('a snapshot that is refounded is another ensemble’s, and the same in everything else', async () => {
+  const { bytes, origins } = head()
+  const packets = pack([filled(100, 1)], [filled(10, 2)])
+  const members = [{ id: 4, role: 'voter', weight: 1, group: 0, storeId: '12'.repeat(16) }] as never
+  const founding = { ensembleId: '01'.repeat(16), configuration: { version: ZERO, members } }
+  const chunks: Uint8Array[] = []
+  for await (const chunk of refounded(streamOf([bytes, ...packets]), founding)) chunks.push(chunk)
+  expectSame(chunks.slice(1), packets)
+  expect(decodeHead(chunks[0]!, meta, machines)).toEqual({ ensembleId: founding.ensembleId, origins: OriginTable.decode(origins.encode()) })
+  const { configuration } = JSON.parse(new TextDecoder().decode(chunks[0]))
+  expect(configuration).toEqual([0, [[4, 'voter', 1, 0, '12'.repeat(16)]]])
+  for (const [broken, code] of [
+    [[], 'CORRUPT'],
+    [[filled(20, 1)], 'CORRUPT'],
+    [[new TextEncoder().encode('{"format":3}')], 'VERSION_MISMATCH'],
+  ] as const) {
+    await expect(refounded(streamOf(broken), founding).next()).rejects.toMatchObject({ code })
+  }
 })

@@ -1,4 +1,4 @@
-import { type Configuration, corrupt, type EnsembleId, readU32, type SnapshotMeta, writeU32 } from '@antiphon/consensus-core'
+import { type Configuration, corrupt, type EnsembleId, type Founding, readU32, type SnapshotMeta, writeU32 } from '@antiphon/consensus-core'
 import { AntiphonError } from '@antiphon/ports'
 import { type EncodedRow, OriginTable } from './origins.ts'
 import type { NamedMachine } from './settings.ts'
@@ -57,11 +57,35 @@ export function encodeHead({ ensembleId, meta, configuration, origins, machines 
     checksum: meta.checksum,
     time: meta.time,
     endPoints: meta.endPoints.map(({ epoch, last, checksum }) => [epoch, last, checksum]),
-    configuration: [configuration.version, configuration.members.map(({ id, role, weight, group, storeId }) => [id, role, weight, group, storeId])],
+    configuration: storedConfiguration(configuration),
     origins: origins.encode(),
     machines,
   }
   return new TextEncoder().encode(JSON.stringify(stored))
+}
+
+function storedConfiguration({ version, members }: Configuration): StoredHead['configuration'] {
+  return [version, members.map(({ id, role, weight, group, storeId }) => [id, role, weight, group, storeId])]
+}
+
+/**
+ * A snapshot's chunks as those of another ensemble at the same place of the same history: the head names that one, the machines' state and the table of origins stay as they are.
+ * For backups that are restored: what was saved must not be taken for a member of the ensemble that saved it (rule 9).
+ * @throws AntiphonError CORRUPT; VERSION_MISMATCH when it was made by a later version
+ */
+export async function* refounded(chunks: AsyncIterable<Uint8Array>, { ensembleId, configuration }: Founding): AsyncGenerator<Uint8Array, void, undefined> {
+  let isFirst = true
+  for await (const chunk of chunks) {
+    if (isFirst) {
+      const head = parse(chunk)
+      expectFormat(head)
+      yield new TextEncoder().encode(JSON.stringify({ ...head, ensembleId, configuration: storedConfiguration(configuration) }))
+    } else {
+      yield chunk
+    }
+    isFirst = false
+  }
+  if (isFirst) throw corrupt('a snapshot is empty')
 }
 
 /** What the shell needs of a head to go on from it. */
@@ -76,11 +100,7 @@ export interface RestoredHead {
  */
 export function decodeHead(bytes: Uint8Array, meta: SnapshotMeta, machines: readonly NamedMachine[]): RestoredHead {
   const head = parse(bytes)
-  if (head.format !== FORMAT) {
-    throw new AntiphonError('VERSION_MISMATCH', `a snapshot is of format ${String(head.format)}, not ${FORMAT}`, {
-      remedy: `Run the version that made it${Number(head.format) > FORMAT ? ', or a later one' : '; or wipe this member, and let it be synchronised by the others'}.`,
-    })
-  }
+  expectFormat(head)
   if (head.zxid !== meta.zxid || head.checksum !== meta.checksum || head.time !== meta.time)
     throw corrupt('a snapshot is not of the point in history that it was stored for', { zxid: meta.zxid })
   if (typeof head.ensembleId !== 'string' || !Array.isArray(head.origins) || !Array.isArray(head.machines))
@@ -100,6 +120,13 @@ export function decodeHead(bytes: Uint8Array, meta: SnapshotMeta, machines: read
 
 export function describeMachines(machines: readonly NamedMachine[]): (readonly [string, string, number])[] {
   return machines.map(({ name, machine }) => [name, machine.name, machine.version] as const)
+}
+
+function expectFormat({ format }: Partial<StoredHead>): void {
+  if (format === FORMAT) return
+  throw new AntiphonError('VERSION_MISMATCH', `a snapshot is of format ${String(format)}, not ${FORMAT}`, {
+    remedy: `Run the version that made it${Number(format) > FORMAT ? ', or a later one' : '; or wipe this member, and let it be synchronised by the others'}.`,
+  })
 }
 
 function parse(bytes: Uint8Array): Partial<StoredHead> {

@@ -1,0 +1,5 @@
+export { type Backup, type BackupEnd, type BackupHead, type BackupOptions, backup, verifyBackup } from './backup.ts'
+export { BACKUP_FORMAT_VERSION } from './format.ts'
+export { type Migrated, type MigrateOptions, migrate } from './migrate.ts'
+export { type Restored, type RestoredMember, type RestoreMember, type RestoreOptions, restore } from './restore.ts'
+export type { Source } from './source.ts'
