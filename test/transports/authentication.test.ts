@@ -1,10 +1,10 @@
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { connect as connectTls } from 'node:tls'
+import { type Authority, newAuthority } from '@antiphon/cli'
 import { type TcpTransport, type TlsOptions, tcpTransport } from '@antiphon/transport-tcp'
 import { type WebSocketTransport, webSocketTransport } from '@antiphon/transport-websocket'
 import { afterEach, beforeAll, describe, expect, test } from 'vitest'
-import { type Authority, newAuthority } from './certificates.ts'
 import { connected, introduce, Node, until } from './node.ts'
 
 interface Options {

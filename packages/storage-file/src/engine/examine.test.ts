@@ -70,6 +70,7 @@ test('all that is there is read, and its amount is told', () => {
   const { damages, entries, entryBytes, chunks, chunkBytes, store } = verifyStore(driver.disk)
   expect({ damages, chunks, chunkBytes }).toEqual({ damages: [], chunks: 3, chunkBytes: 170 })
   expect(entryBytes).toBe(driver.durable.bytesAfter(store!.log.start).length)
+  expect([store!.entries, store!.segments.reduce((sum, segment) => sum + segment.entries, 0)]).toEqual([entries, entries])
   expect(entries).toBe(driver.durable.runs.reduce((sum, run) => sum + run.entries, 0))
 })
 

@@ -4,7 +4,7 @@ import { runFromBytes } from '@antiphon/wire'
 import type { Disk, FileHandle } from './disk.ts'
 import { FileEngine } from './engine.ts'
 import { corruptAt, FORMAT_VERSION, MARKER_NAME, parseName, segmentName, snapshotName } from './format.ts'
-import type { SegmentSummary } from './log-summary.ts'
+import { entriesBetween, type SegmentSummary } from './log-summary.ts'
 import { OverlayDisk } from './overlay-disk.ts'
 import type { SnapshotReader } from './snapshot-files.ts'
 
@@ -27,6 +27,8 @@ export interface StoreDescription extends StoredState {
   /** Of the installed snapshot and log. */
   readonly generation: number
   readonly lastBatch: number
+  /** In the log. */
+  readonly entries: number
   /** The last batch is an empty one: rot in those before it is seen. */
   readonly sealed: boolean
   readonly segments: readonly SegmentDescription[]
@@ -102,6 +104,7 @@ export class Examination {
       formatVersion: FORMAT_VERSION,
       generation,
       lastBatch,
+      entries: entriesBetween(this.state.log.endPoints, this.state.log.start, this.state.log.last),
       sealed,
       segments,
       snapshots,

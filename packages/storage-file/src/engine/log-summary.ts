@@ -1,4 +1,4 @@
-import type { Zxid } from '@antiphon/ports'
+import { counterOf, type EpochEnd, epochOf, type Zxid } from '@antiphon/ports'
 import type { Log } from './log-files.ts'
 
 /** One file of the log. */
@@ -13,6 +13,18 @@ export interface SegmentSummary {
   readonly previous: Zxid
   /** Of its last entry that is in the history; `previous` when it has none. */
   readonly last: Zxid
+  /** Of its entries, those that are in the history. */
+  readonly entries: number
+}
+
+/** Counters of an epoch begin with 1 and leave nothing out. Both places are in the history whose end points these are. */
+export function entriesBetween(endPoints: readonly EpochEnd[], after: Zxid, upTo: Zxid): number {
+  let entries = 0
+  for (const { epoch, last } of endPoints) {
+    if (last <= after || epoch > epochOf(upTo)) continue
+    entries += counterOf(last < upTo ? last : upTo) - (epoch === epochOf(after) ? counterOf(after) : 0)
+  }
+  return entries
 }
 
 export function segmentsOf({ generation, segments, index }: Log): SegmentSummary[] {
@@ -25,6 +37,6 @@ export function segmentsOf({ generation, segments, index }: Log): SegmentSummary
     found.last = end.zxid
   }
   return [...held].map(([segment, { previous, last }]) => {
-    return { file: segment.name, generation, end: segment.end, firstBatch: segment.head.firstBatch, previous, last }
+    return { file: segment.name, generation, end: segment.end, firstBatch: segment.head.firstBatch, previous, last, entries: entriesBetween(index.endPoints, previous, last) }
   })
 }
