@@ -37,6 +37,14 @@ export function segmentsOf({ generation, segments, index }: Log): SegmentSummary
     found.last = end.zxid
   }
   return [...held].map(([segment, { previous, last }]) => {
-    return { file: segment.name, generation, end: segment.end, firstBatch: segment.head.firstBatch, previous, last, entries: entriesBetween(index.endPoints, previous, last) }
+    return {
+      file: segment.name,
+      generation,
+      end: segment.end,
+      firstBatch: segment.head.firstBatch,
+      previous,
+      last,
+      entries: entriesBetween(index.endPoints, previous, last),
+    }
   })
 }
