@@ -39,7 +39,7 @@ function storeText(store: StoreDescription, inUse: boolean): string {
         'log',
         `${count(store.entries)} entries behind ${formatZxid(log.start)}, to ${formatZxid(log.last)}; batch ${count(store.lastBatch)}${store.sealed ? '' : ', not sealed'}`,
       ],
-      ['torn', torn === null ? 'nothing' : `${torn.file} behind ${torn.offset}: the next start cuts it off`],
+      ['torn end', torn === null ? 'none' : `${torn.file} behind ${torn.offset}: the next start cuts it off`],
       ['leftovers', leftovers.length === 0 ? 'none' : leftovers.join(', ')],
     ]),
   ]
