@@ -3,11 +3,11 @@ import { cp, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { main } from '@antiphon/cli'
 import type { LogStore } from '@antiphon/ports'
 import { fileStorage } from '@antiphon/storage-file'
 import { expect, onTestFinished, test } from 'vitest'
-import { closeAll, numbered, startOn, written } from '../../storage-tools/src/ensemble.test-support.ts'
-import { main } from './main.ts'
+import { closeAll, numbered, startOn, written } from './ensemble.ts'
 
 interface Ran {
   readonly status: number
@@ -35,7 +35,7 @@ async function run(...args: string[]): Promise<Ran> {
   return ran(status, out, err)
 }
 
-const CLI = fileURLToPath(new URL('./cli.ts', import.meta.url))
+const CLI = fileURLToPath(new URL('../../packages/cli/src/cli.ts', import.meta.url))
 
 /** In a process of its own. */
 function spawned(...args: string[]): Promise<Ran> {

@@ -1,9 +1,8 @@
 import type { AntiphonError, LogStore, StoredState, Zxid } from '@antiphon/ports'
 import { memoryStorage } from '@antiphon/storage-memory'
+import { type BackupOptions, backup, restore, verifyBackup } from '@antiphon/storage-tools'
 import { expect, test } from 'vitest'
-import { type BackupOptions, backup, verifyBackup } from './backup.ts'
-import { numbered, startOn, written } from './ensemble.test-support.ts'
-import { restore } from './restore.ts'
+import { numbered, startOn, written } from './ensemble.ts'
 
 const FRESH = 'f'.repeat(32)
 

@@ -4,9 +4,9 @@ import { join } from 'node:path'
 import type { LogStore, Run, Snapshot } from '@antiphon/ports'
 import { fileStorage } from '@antiphon/storage-file'
 import { memoryStorage } from '@antiphon/storage-memory'
+import { migrate } from '@antiphon/storage-tools'
 import { expect, onTestFinished, test } from 'vitest'
-import { numbered, startOn, written } from './ensemble.test-support.ts'
-import { migrate } from './migrate.ts'
+import { numbered, startOn, written } from './ensemble.ts'
 
 const FRESH = 'f'.repeat(32)
 
