@@ -294,5 +294,6 @@ test('every command has help with an example', async () => {
     expect(help).toMatchObject({ status: 0, out: expect.stringMatching(new RegExp(`Example:\\n {2}\\$ antiphon ${command} `)) })
     expect(help.out).toContain('--json')
   }
-  expect(await run('--version')).toMatchObject({ status: 0, out: '0.1.0\n' })
+  const { version } = JSON.parse(await readFile(new URL('../../packages/cli/package.json', import.meta.url), 'utf8'))
+  expect(await run('--version')).toMatchObject({ status: 0, out: `${version}\n` })
 })
