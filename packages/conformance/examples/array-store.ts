@@ -72,8 +72,14 @@ export class ArrayStore implements LogStore {
     if (this.shelf.owner !== null) throw new AntiphonError('FOLDER_IN_USE', 'another store is open here', { remedy: 'Close it first.' })
     this.shelf.owner = this
     this.#open = true
-    this.content = { ...this.shelf.content, storeId: this.shelf.content.storeId ?? freshStoreId }
-    this.shelf.content = this.content
+    try {
+      const found = this.load()
+      this.content = { ...found, storeId: found.storeId ?? freshStoreId }
+      if (found.storeId === null) this.keep(this.content)
+    } catch (error) {
+      await this.close()
+      throw failed(error)
+    }
     const { storeId, founding, epochs, snapshots, base } = this.content
     const last = tailOf(this.content)
     const log = { start: base.zxid, last: last.zxid, checksum: last.checksum, endPoints: last.endPoints, time: last.time }
@@ -86,7 +92,7 @@ export class ArrayStore implements LogStore {
       this.content = this.next(write)
       this.enqueue(done, this.content)
     } catch (error) {
-      this.#failure ??= error instanceof AntiphonError ? error : new AntiphonError('DISK_FAILED', String(error), { remedy: 'Report it.', cause: error })
+      this.#failure ??= failed(error)
       this.enqueue(done, null)
     }
   }
@@ -208,8 +214,22 @@ export class ArrayStore implements LogStore {
       this.shelf.failNextFlush = false
       this.#failure ??= new AntiphonError('DISK_FAILED', 'the flush failed', { remedy: 'Replace the disk.' })
     }
-    if (this.#failure === null && content !== null) this.shelf.content = content
+    try {
+      if (this.#failure === null && content !== null) this.keep(content)
+    } catch (error) {
+      this.#failure = failed(error)
+    }
     return this.#failure
+  }
+
+  /** What is durable. @throws AntiphonError */
+  protected load(): Content {
+    return this.shelf.content
+  }
+
+  /** Makes it durable. */
+  protected keep(content: Content): void {
+    this.shelf.content = content
   }
 
   #flushed(): Promise<void> {
@@ -259,6 +279,12 @@ async function collect(chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>)
   const copies: Uint8Array[] = []
   for await (const chunk of chunks) copies.push(chunk.slice())
   return copies
+}
+
+function failed(error: unknown): AntiphonError {
+  if (error instanceof AntiphonError) return error
+  const full = (error as { code?: string }).code === 'ENOSPC'
+  return new AntiphonError(full ? 'DISK_FULL' : 'DISK_FAILED', String(error), { remedy: full ? 'Free some space.' : 'Replace the disk.', cause: error })
 }
 
 function closed(): AntiphonError {

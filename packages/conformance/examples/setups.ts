@@ -1,7 +1,18 @@
 import type { PeerId } from '@antiphon/ports'
-import type { LogStoreSetup, StateMachineSetup, TransportNetwork, TransportSetup } from '../src/index.ts'
+import {
+  type DiskImage,
+  type FlatDisk,
+  type LogStoreSetup,
+  MemoryFolder,
+  RecordedDisk,
+  type RecordedPlace,
+  type StateMachineSetup,
+  type TransportNetwork,
+  type TransportSetup,
+} from '../src/index.ts'
 import { ArrayStore, Shelf } from './array-store.ts'
 import { Exchange, ExchangeTransport } from './exchange-transport.ts'
+import { FolderStore } from './folder-store.ts'
 import { type Count, type Tally, TallyMachine } from './tally-machine.ts'
 
 /** What the suite needs to know of the example store; `create` may give a variant. */
@@ -22,6 +33,15 @@ export function arrayStores(create: (shelf: Shelf) => ArrayStore = (shelf) => ne
       }
     },
   }
+}
+
+export function folderStores(create: (shelf: Shelf, disk: FlatDisk) => ArrayStore = (shelf, disk) => new FolderStore(shelf, disk)): LogStoreSetup {
+  const recorded = async (files: DiskImage): Promise<RecordedPlace> => {
+    const disk = new RecordedDisk(new MemoryFolder(files), files)
+    const shelf = new Shelf()
+    return { disk, create: () => create(shelf, disk), remove: async () => {} }
+  }
+  return { supports: { durable: true, browser: true }, recorded, place: () => recorded(new Map()) }
 }
 
 export function exchangeTransports(kind: typeof ExchangeTransport = ExchangeTransport): TransportSetup {

@@ -3,20 +3,25 @@ export interface Case {
   readonly name: string
   /** Why it does not apply to this adapter; null when it does. */
   readonly skip: string | null
+  /** What a runner should allow it on a busy machine. */
+  readonly timeoutMs: number
   /** Rejects with a `ConformanceError`, or with what the adapter threw, when the contract does not hold. */
   readonly run: () => Promise<void>
 }
 
-/** The shape of `test` in vitest, node:test, mocha and jest. */
+/** Unless a case says more. */
+export const CASE_TIMEOUT_MS = 30_000
+
+/** The shape of `test` in vitest, node:test, mocha and jest; those that know no third argument go by their own time limit. */
 export interface TestRunner {
-  (name: string, run: () => Promise<void>): unknown
+  (name: string, run: () => Promise<void>, timeoutMs?: number): unknown
   skip(name: string, run: () => Promise<void>): unknown
 }
 
 /** Hands the cases to a test runner; a case that does not apply is skipped with its reason in its name. */
 export function register(test: TestRunner, cases: readonly Case[]): void {
-  for (const { name, skip, run } of cases) {
-    if (skip === null) test(name, () => run())
+  for (const { name, skip, timeoutMs, run } of cases) {
+    if (skip === null) test(name, () => run(), timeoutMs)
     else test.skip(`${name} (not here: ${skip})`, () => run())
   }
 }
@@ -39,7 +44,7 @@ export function assertEqual(actual: unknown, expected: unknown, what: string): v
   if (!equal(actual, expected)) fail(`${what}: expected ${show(expected)}, got ${show(actual)}`)
 }
 
-function equal(a: unknown, b: unknown): boolean {
+export function equal(a: unknown, b: unknown): boolean {
   if (Object.is(a, b)) return true
   if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) return false
   if (a instanceof Uint8Array || b instanceof Uint8Array) return a instanceof Uint8Array && b instanceof Uint8Array && equalBytes(a, b)
@@ -63,11 +68,11 @@ function show(value: unknown): string {
   return text === undefined ? String(value) : text.length > 300 ? `${text.slice(0, 300)}...` : text
 }
 
-/** How long a case waits for one thing that the contract promises. */
-export const TIMEOUT_MS = 10_000
+/** How long a case waits for one thing that the contract promises: far more than any sound adapter takes. */
+export const patience: { ms: number } = { ms: 10_000 }
 
 /** `promise`, or a failure that names what did not come. */
-export async function within<T>(promise: Promise<T>, what: string, timeoutMs: number = TIMEOUT_MS): Promise<T> {
+export async function within<T>(promise: Promise<T>, what: string, timeoutMs: number = patience.ms): Promise<T> {
   let timer: ReturnType<typeof setTimeout> | undefined
   const late = new Promise<never>((_, reject) => {
     timer = setTimeout(() => reject(new ConformanceError(`${what}: not within ${timeoutMs} ms`)), timeoutMs)

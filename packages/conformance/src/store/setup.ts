@@ -1,4 +1,5 @@
 import type { AntiphonError, Epochs, Founding, LogStore, PeerId, Run, Snapshot, StoredState, StoreId, StoreSupport, Write, Zxid } from '@antiphon/ports'
+import type { DiskImage, StoreDisk } from '../disk/flat-disk.ts'
 import type { History } from '../history.ts'
 import { assert, assertEqual, ConformanceError, concat, type Deferred, deferred, fail, within } from '../suite.ts'
 
@@ -16,6 +17,24 @@ export interface LogStoreSetup {
   readonly breaks?: boolean
   /** A fresh, empty place: a folder, a database. One per case. */
   place(): Promise<StorePlace>
+  /** A place on a disk that is recorded and can be made to fail, with `files` on it and nothing else. Gates the cases about crash points and failing disks. */
+  recorded?(files: DiskImage): Promise<RecordedPlace>
+  /** How to damage what a store has left. Gates the cases about flipped bits; `recorded` serves as well. */
+  readonly damages?: Damages
+  /** How many damaged or interrupted copies one case examines: all unless told. Less is for places that are slow to make. */
+  readonly copiesMax?: number
+}
+
+/** Access to what a closed store has left. Names and bytes need not be files: a store over a database may give its records. */
+export interface Damages {
+  files(place: StorePlace): Promise<DiskImage>
+  /** A place with these files and nothing else. */
+  place(files: DiskImage): Promise<StorePlace>
+}
+
+/** A place whose disk is the suite's to read along and to break. */
+export interface RecordedPlace extends StorePlace {
+  readonly disk: StoreDisk
 }
 
 /** Where one store lives, from one process to the next. */
@@ -31,9 +50,11 @@ export interface StorePlace {
 }
 
 /** What a case needs of the adapter. */
-export type StoreNeed = 'always' | 'reopens' | 'exclusive' | 'crashes' | 'breaks'
+export type StoreNeed = 'always' | 'reopens' | 'exclusive' | 'crashes' | 'breaks' | 'recorded' | 'damages'
 /** Part of the suite: adds its cases. */
 export type StoreCases = (add: (name: string, need: StoreNeed, body: (bench: Bench, state: StoredState) => Promise<void>) => void) => void
+/** The same, for cases that make their places themselves. */
+export type StorePlaceCases = (add: (name: string, need: StoreNeed, body: (setup: LogStoreSetup) => Promise<void>, timeoutMs?: number) => void) => void
 
 export const STORE_ID: StoreId = '00112233445566778899aabbccddeeff'
 export const OTHER_STORE_ID: StoreId = 'ffeeddccbbaa99887766554433221100'
@@ -65,22 +86,30 @@ export class Bench {
   /** Writes that no `done` was told of yet. */
   readonly #underWay: Set<Deferred<void>> = new Set()
 
-  private constructor(place: StorePlace, store: LogStore) {
+  /** With a store that is not open yet. */
+  constructor(place: StorePlace) {
     this.place = place
-    this.store = store
+    this.store = place.create()
+  }
+
+  start(freshStoreId: StoreId): Promise<StoredState> {
+    return within(this.store.open(freshStoreId), 'open()')
+  }
+
+  async end(): Promise<void> {
+    await within(this.store.close(), 'close()').catch(() => {})
+    await this.place.remove()
   }
 
   /** Runs `body` on a fresh place; leaves nothing behind, whatever happens. */
   static async use(setup: LogStoreSetup, body: (bench: Bench, state: StoredState) => Promise<void>): Promise<void> {
-    const place = await setup.place()
-    const bench = new Bench(place, place.create())
+    const bench = new Bench(await setup.place())
     try {
-      const state = await within(bench.store.open(STORE_ID), 'open() of a new store')
+      const state = await bench.start(STORE_ID)
       assertEqual({ ...bench.store.supports }, { ...setup.supports }, '`supports` of the store')
       await body(bench, state)
     } finally {
-      await bench.store.close().catch(() => {})
-      await place.remove()
+      await bench.end()
     }
   }
 

@@ -1,5 +1,5 @@
 import { FRAME_BYTES_MAX } from '@antiphon/ports'
-import { type Case, register, type TestRunner } from '../suite.ts'
+import { CASE_TIMEOUT_MS, type Case, register, type TestRunner } from '../suite.ts'
 import { connections } from './connections.ts'
 import { frames } from './frames.ts'
 import { type TransportNeed, type TransportSetup, Wires } from './setup.ts'
@@ -12,7 +12,7 @@ export function transportCases(setup: TransportSetup): readonly Case[] {
     strangers: setup.strangers === true ? null : 'no stranger can reach this transport',
   }
   const cases: Case[] = []
-  for (const part of [frames, connections]) part((name, need, body) => cases.push({ name, skip: lacking[need], run: () => use(setup, body) }))
+  for (const part of [frames, connections]) part((name, need, body) => cases.push({ name, skip: lacking[need], timeoutMs: CASE_TIMEOUT_MS, run: () => use(setup, body) }))
   return cases
 }
 

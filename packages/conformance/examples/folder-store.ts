@@ -1,0 +1,83 @@
+import { corrupt, type Run, type SnapshotMeta } from '@antiphon/ports'
+import { crc32, runFromBytes } from '@antiphon/wire'
+import type { FlatDisk } from '../src/index.ts'
+import { ArrayStore, type Content, type Shelf } from './array-store.ts'
+
+const NAME = 'sheet'
+const HEAD_BYTES = 4
+
+/** The same on a disk: every flush writes everything to a new file, which then takes the place of the one before. Slow, and never half-written. */
+export class FolderStore extends ArrayStore {
+  protected readonly disk: FlatDisk
+
+  /** `shelf` knows who uses the folder. */
+  constructor(shelf: Shelf, disk: FlatDisk) {
+    super(shelf)
+    this.disk = disk
+  }
+
+  protected override load(): Content {
+    const names = this.disk.list()
+    if (names.includes(`${NAME}.new`)) this.disk.remove(`${NAME}.new`)
+    if (!names.includes(NAME)) return { storeId: null, founding: null, epochs: { accepted: 0, acceptedFrom: null, current: 0 }, snapshots: [], base: NOTHING, runs: [] }
+    const file = this.disk.open(NAME, 'read')
+    try {
+      const bytes = new Uint8Array(this.disk.size(file))
+      this.disk.read(file, bytes, 0)
+      const content = this.decode(bytes)
+      // Its name may not be durable: what is reported must be.
+      this.disk.syncDirectory()
+      return content
+    } finally {
+      this.disk.close(file)
+    }
+  }
+
+  protected override keep(content: Content): void {
+    const name = `${NAME}.new`
+    const file = this.disk.open(name, this.disk.list().includes(name) ? 'write' : 'create')
+    try {
+      this.disk.write(file, this.encode(content), 0)
+      this.disk.sync(file)
+    } finally {
+      this.disk.close(file)
+    }
+    this.disk.rename(name, NAME)
+    this.disk.syncDirectory()
+  }
+
+  protected encode(content: Content): Uint8Array {
+    const runs = content.runs.map(({ previous, previousChecksum, bytes }) => ({ previous, previousChecksum, bytes }))
+    const text = JSON.stringify({ ...content, runs }, (_, value: unknown) => (value instanceof Uint8Array ? { hex: hexOf(value) } : value))
+    const body = new TextEncoder().encode(text)
+    const bytes = new Uint8Array(HEAD_BYTES + body.length)
+    new DataView(bytes.buffer).setUint32(0, crc32(body, 0, 0, body.length))
+    bytes.set(body, HEAD_BYTES)
+    return bytes
+  }
+
+  protected decode(bytes: Uint8Array): Content {
+    const body = bytes.subarray(HEAD_BYTES)
+    if (bytes.length < HEAD_BYTES || new DataView(bytes.buffer).getUint32(0) !== crc32(body, 0, 0, body.length)) throw corrupt(`${NAME}: the checksum does not hold`)
+    return this.parse(body)
+  }
+
+  protected parse(body: Uint8Array): Content {
+    const content = JSON.parse(new TextDecoder().decode(body), (_, value: unknown) => (isHex(value) ? bytesOf(value.hex) : value)) as Content
+    return { ...content, runs: content.runs.map((run: Run) => runFromBytes(run.bytes, run.previous, run.previousChecksum)) }
+  }
+}
+
+const NOTHING: SnapshotMeta = { zxid: 0 as SnapshotMeta['zxid'], checksum: 0, endPoints: [], time: 0 }
+
+function isHex(value: unknown): value is { hex: string } {
+  return typeof value === 'object' && value !== null && 'hex' in value
+}
+
+function hexOf(bytes: Uint8Array): string {
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('')
+}
+
+function bytesOf(hex: string): Uint8Array {
+  return Uint8Array.from({ length: hex.length / 2 }, (_, index) => Number.parseInt(hex.slice(index * 2, index * 2 + 2), 16))
+}
