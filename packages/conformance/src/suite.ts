@@ -121,3 +121,8 @@ export function concat(chunks: readonly Uint8Array[]): Uint8Array {
   }
   return whole
 }
+
+/** A later turn of the event loop. */
+export function turn(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, 1))
+}

@@ -1,4 +1,6 @@
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { testTransport } from '@antiphon/conformance'
 import type { PeerId } from '@antiphon/ports'
 import { test } from 'vitest'
@@ -8,6 +10,8 @@ import { type TcpTransport, tcpTransport } from './index.ts'
 class Relay {
   readonly #server: Server
   readonly #sockets: Set<Socket> = new Set()
+  /** Those that carry nothing any more, and of whose end nobody is told. */
+  readonly #silent: Set<Socket> = new Set()
 
   constructor(target: () => string | null) {
     this.#server = createServer((near) => {
@@ -24,10 +28,13 @@ class Relay {
         [far, near],
       ] as const) {
         this.#sockets.add(socket)
-        socket.on('error', () => other.destroy())
+        const end = (): void => {
+          if (!this.#silent.has(socket)) other.destroy()
+        }
+        socket.on('error', end)
         socket.on('close', () => {
           this.#sockets.delete(socket)
-          other.destroy()
+          end()
         })
       }
       near.pipe(far).pipe(near)
@@ -42,21 +49,40 @@ class Relay {
     for (const socket of this.#sockets) socket.resetAndDestroy()
   }
 
+  /** As if one end had lost its power: what is sent is not taken off the wire, and nobody is told. */
+  silence(): void {
+    for (const socket of this.#sockets) {
+      this.#silent.add(socket)
+      socket.unpipe()
+      socket.pause()
+    }
+  }
+
   close(): Promise<void> {
     this.breakAll()
     return new Promise((resolve) => this.#server.close(() => resolve()))
   }
 }
 
+/** After everything was collected that can be. */
+function heapUsed(): number {
+  setFlagsFromString('--expose-gc')
+  const collect = runInNewContext('gc') as () => void
+  for (let i = 0; i < 4; i++) collect()
+  return process.memoryUsage().heapUsed
+}
+
 testTransport(test, {
   severs: true,
   strangers: true,
+  vanishes: true,
+  heapUsed,
   async network() {
     const relays = new Map<PeerId, Relay>()
     const all: Relay[] = []
     return {
       create(peer) {
-        const transport: TcpTransport = tcpTransport({ listen: '127.0.0.1:0', redialMs: { min: 2, max: 50 } })
+        const transport: TcpTransport = tcpTransport({ listen: '127.0.0.1:0', redialMs: { min: 1, max: 4 }, probeTimeoutMs: 50 })
         const relay = new Relay(() => transport.address())
         relays.set(peer, relay)
         all.push(relay)
@@ -65,6 +91,11 @@ testTransport(test, {
       sever(a, b) {
         relays.get(a)?.breakAll()
         relays.get(b)?.breakAll()
+      },
+      vanish(peer) {
+        // Whoever dialled, the other one of the two is at the other end.
+        for (const relay of relays.values()) relay.silence()
+        relays.delete(peer)
       },
       stranger(address, bytes) {
         const { hostname, port } = new URL(`tcp://${address}`)

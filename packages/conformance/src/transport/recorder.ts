@@ -115,6 +115,16 @@ export class Recorder implements TransportHandler {
     return this.live.get(peer) ?? fail('the connection went away at once')
   }
 
+  /** Judges what was told so far, and keeps none of it. */
+  forget(): void {
+    this.assertSound()
+    this.#frames.clear()
+    this.#copies = []
+    this.troubles.length = 0
+    this.drains.length = 0
+    this.ends.length = 0
+  }
+
   /** From now on nothing may be told any more. */
   closed(): void {
     this.#closed = true

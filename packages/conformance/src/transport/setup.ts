@@ -1,4 +1,4 @@
-import type { Address, Lane, PeerId, Transport } from '@antiphon/ports'
+import { type Address, FRAME_BYTES_MAX, type Lane, type PeerId, type Transport } from '@antiphon/ports'
 import { within } from '../suite.ts'
 import { Recorder } from './recorder.ts'
 
@@ -12,6 +12,10 @@ export interface TransportSetup {
   readonly severs?: boolean
   /** Networks let a stranger in (`TransportNetwork.stranger`); not unless told. */
   readonly strangers?: boolean
+  /** Networks can make a peer's process vanish (`TransportNetwork.vanish`); not unless told. */
+  readonly vanishes?: boolean
+  /** Bytes in use on the heap once everything that can be collected is: without it, memory that is left behind goes unseen. */
+  heapUsed?(): number | Promise<number>
 }
 
 export interface TransportNetwork {
@@ -19,6 +23,11 @@ export interface TransportNetwork {
   create(peer: PeerId): TransportEnd
   /** Breaks the connection between two peers as a network would; the way is free again afterwards. */
   sever?(a: PeerId, b: PeerId): void
+  /**
+   * The newest process of `peer` is gone as if its machine had lost its power: nothing that it sends or is sent on its connections arrives any more, and its peers are not told. They go on
+   * believing in those connections. Asked for in networks of two. `create(peer)` then gives its next process; the old transport may be left running, unheard.
+   */
+  vanish?(peer: PeerId): void
   /** Somebody who knows nothing of the protocol sends `bytes` to `address`. Resolves when the adapter has hung up on them. */
   stranger?(address: Address, bytes: Uint8Array): Promise<void>
   close(): Promise<void>
@@ -30,9 +39,9 @@ export interface TransportEnd {
   address(): Address
 }
 
-export type TransportNeed = 'always' | 'severs' | 'strangers'
+export type TransportNeed = 'always' | 'severs' | 'strangers' | 'vanishes'
 /** Part of the suite: adds its cases. */
-export type TransportCases = (add: (name: string, need: TransportNeed, body: (wires: Wires) => Promise<void>) => void) => void
+export type TransportCases = (add: (name: string, need: TransportNeed, body: (wires: Wires) => Promise<void>, timeoutMs?: number) => void) => void
 
 export const LANES: readonly Lane[] = ['control', 'entries', 'bulk']
 export const A = 1 as PeerId
@@ -51,11 +60,18 @@ export interface Peer {
 export class Wires {
   readonly network: TransportNetwork
   readonly largestFrameBytes: number
+  readonly #setup: TransportSetup
   readonly #peers: Peer[] = []
 
-  constructor(network: TransportNetwork, largestFrameBytes: number) {
+  constructor(network: TransportNetwork, setup: TransportSetup) {
     this.network = network
-    this.largestFrameBytes = largestFrameBytes
+    this.largestFrameBytes = setup.largestFrameBytes ?? FRAME_BYTES_MAX
+    this.#setup = setup
+  }
+
+  /** 0 where nobody can say. */
+  async heapUsed(): Promise<number> {
+    return (await this.#setup.heapUsed?.()) ?? 0
   }
 
   /** Starts a transport that holds no connections yet. */

@@ -1,6 +1,6 @@
-import { FRAME_BYTES_MAX } from '@antiphon/ports'
 import { CASE_TIMEOUT_MS, type Case, register, type TestRunner } from '../suite.ts'
 import { connections } from './connections.ts'
+import { endurance } from './endurance.ts'
 import { frames } from './frames.ts'
 import { type TransportNeed, type TransportSetup, Wires } from './setup.ts'
 
@@ -9,15 +9,17 @@ export function transportCases(setup: TransportSetup): readonly Case[] {
   const lacking: Record<TransportNeed, string | null> = {
     always: null,
     severs: setup.severs === true ? null : 'the set-up breaks no connection',
+    vanishes: setup.vanishes === true ? null : 'the set-up makes no process vanish',
     strangers: setup.strangers === true ? null : 'no stranger can reach this transport',
   }
   const cases: Case[] = []
-  for (const part of [frames, connections]) part((name, need, body) => cases.push({ name, skip: lacking[need], timeoutMs: CASE_TIMEOUT_MS, run: () => use(setup, body) }))
+  for (const part of [frames, connections, endurance])
+    part((name, need, body, timeoutMs = CASE_TIMEOUT_MS) => cases.push({ name, skip: lacking[need], timeoutMs, run: () => use(setup, body) }))
   return cases
 }
 
 async function use(setup: TransportSetup, body: (wires: Wires) => Promise<void>): Promise<void> {
-  const wires = new Wires(await setup.network(), setup.largestFrameBytes ?? FRAME_BYTES_MAX)
+  const wires = new Wires(await setup.network(), setup)
   try {
     await body(wires)
   } catch (error) {
