@@ -19,7 +19,8 @@ export class FolderStore extends ArrayStore {
   protected override load(): Content {
     const names = this.disk.list()
     if (names.includes(`${NAME}.new`)) this.disk.remove(`${NAME}.new`)
-    if (!names.includes(NAME)) return { storeId: null, founding: null, epochs: { accepted: 0, acceptedFrom: null, current: 0 }, snapshots: [], base: NOTHING, runs: [] }
+    if (!names.includes(NAME))
+      return { storeId: null, founding: null, epochs: { accepted: 0, acceptedFrom: null, current: 0 }, snapshots: [], base: NOTHING, runs: [] }
     const file = this.disk.open(NAME, 'read')
     try {
       const bytes = new Uint8Array(this.disk.size(file))
@@ -48,7 +49,9 @@ export class FolderStore extends ArrayStore {
 
   protected encode(content: Content): Uint8Array {
     const runs = content.runs.map(({ previous, previousChecksum, bytes }) => ({ previous, previousChecksum, bytes }))
-    const text = JSON.stringify({ ...content, runs }, (_, value: unknown) => (value instanceof Uint8Array ? { hex: hexOf(value) } : value))
+    const text = JSON.stringify({ ...content, runs }, (_, value: unknown) =>
+      value instanceof Uint8Array ? { base64: Buffer.from(value).toString('base64') } : value,
+    )
     const body = new TextEncoder().encode(text)
     const bytes = new Uint8Array(HEAD_BYTES + body.length)
     new DataView(bytes.buffer).setUint32(0, crc32(body, 0, 0, body.length))
@@ -58,26 +61,21 @@ export class FolderStore extends ArrayStore {
 
   protected decode(bytes: Uint8Array): Content {
     const body = bytes.subarray(HEAD_BYTES)
-    if (bytes.length < HEAD_BYTES || new DataView(bytes.buffer).getUint32(0) !== crc32(body, 0, 0, body.length)) throw corrupt(`${NAME}: the checksum does not hold`)
+    if (bytes.length < HEAD_BYTES || new DataView(bytes.buffer).getUint32(0) !== crc32(body, 0, 0, body.length))
+      throw corrupt(`${NAME}: the checksum does not hold`)
     return this.parse(body)
   }
 
   protected parse(body: Uint8Array): Content {
-    const content = JSON.parse(new TextDecoder().decode(body), (_, value: unknown) => (isHex(value) ? bytesOf(value.hex) : value)) as Content
+    const content = JSON.parse(new TextDecoder().decode(body), (_, value: unknown) =>
+      isBytes(value) ? Uint8Array.from(Buffer.from(value.base64, 'base64')) : value,
+    ) as Content
     return { ...content, runs: content.runs.map((run: Run) => runFromBytes(run.bytes, run.previous, run.previousChecksum)) }
   }
 }
 
 const NOTHING: SnapshotMeta = { zxid: 0 as SnapshotMeta['zxid'], checksum: 0, endPoints: [], time: 0 }
 
-function isHex(value: unknown): value is { hex: string } {
-  return typeof value === 'object' && value !== null && 'hex' in value
-}
-
-function hexOf(bytes: Uint8Array): string {
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('')
-}
-
-function bytesOf(hex: string): Uint8Array {
-  return Uint8Array.from({ length: hex.length / 2 }, (_, index) => Number.parseInt(hex.slice(index * 2, index * 2 + 2), 16))
+function isBytes(value: unknown): value is { base64: string } {
+  return typeof value === 'object' && value !== null && 'base64' in value
 }

@@ -71,5 +71,6 @@ export function tallies(create: () => TallyMachine = () => new TallyMachine()): 
       { name: 'figs', by: -1 },
       { name: 'apples', by: -1_000_000 },
     ],
+    bulk: Array.from({ length: 50 }, (_, index) => ({ name: `fruit ${index}`, by: index })),
   }
 }

@@ -14,6 +14,9 @@ const requests = Array.from({ length: 40 }, (_, i) => {
   return i % 5 === 0 ? { action: 'touch', payload: owner } : { action: 'pay', payload: { owner, amount: BigInt(i) } }
 })
 
+/** Long names, so that few accounts make several slices. */
+const bulk = Array.from({ length: 120 }, (_, i) => ({ action: 'open', payload: `${i} ${'x'.repeat(1500)}` }))
+
 testStateMachine(test, {
   create: () =>
     immerState({
@@ -37,6 +40,7 @@ testStateMachine(test, {
       },
     }),
   requests,
+  bulk,
   refused: [
     { action: 'open', payload: '' },
     { action: 'pay', payload: { owner: 'nobody', amount: 1n } },
@@ -54,4 +58,5 @@ testStateMachine(test, {
       },
     }),
   requests,
+  bulk,
 })

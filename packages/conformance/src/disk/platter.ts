@@ -35,7 +35,8 @@ class Inode {
   after(fate: Fate, random: () => number): Uint8Array {
     if (fate === 'kept') return this.current.slice()
     let bytes: Uint8Array = this.durable.slice()
-    if (fate !== 'lost') for (const change of this.unsynced) bytes = change.op === 'write' ? torn(bytes, change, random) : random() % 2 ? changed(bytes, change) : bytes
+    if (fate !== 'lost')
+      for (const change of this.unsynced) bytes = change.op === 'write' ? torn(bytes, change, random) : random() % 2 ? changed(bytes, change) : bytes
     return bytes
   }
 }

@@ -1,5 +1,5 @@
-import type { StateMachine } from '@antiphon/ports'
-import { assert, assertEqual, ConformanceError } from '../suite.ts'
+import type { StateMachine, Zxid } from '@antiphon/ports'
+import { assert, assertEqual, ConformanceError, within } from '../suite.ts'
 import { applyAll, type Change, changesOf, prepare, restore, type StateMachineSetup, snapshotOf } from './setup.ts'
 
 export type AddMachineCase = (name: string, skip: string | null, body: () => Promise<void> | void) => void
@@ -13,6 +13,7 @@ export function assertAlike<Request, Result>(actual: StateMachine<Request, Resul
 /** What holds on every replica: codecs, determinism, batches, snapshots. */
 export function replication<Request, Result>(setup: StateMachineSetup<Request, Result>, add: AddMachineCase): void {
   const noDigest = setup.create().digest === undefined ? 'the machine has no digest' : null
+  const noBulk = setup.bulk === undefined ? 'the set-up gives no state of several slices' : null
   const after = (changes: readonly Change[]): StateMachine<Request, Result> => {
     const machine = setup.create()
     applyAll(machine, changes, 0)
@@ -118,6 +119,64 @@ export function replication<Request, Result>(setup: StateMachineSetup<Request, R
       while (take());
       assertEqual(chunks, expected, `a snapshot of which ${chunksBefore} chunks were taken before apply()`)
       assertAlike(machine, after(changes), 'the machine itself')
+    }
+  })
+
+  add('a snapshot taken slice by slice, with changes applied between the slices, is exact', noBulk, async () => {
+    const bulk = setup.bulk ?? []
+    const changes = changesOf(setup, [...bulk, ...setup.requests])
+    const expected = snapshotOf(after(changes.slice(0, bulk.length)))
+    assert(expected.length > 1, `the snapshot of the state that the set-up's bulk leads to has ${expected.length} chunks`)
+    const machine = after(changes.slice(0, bulk.length))
+    const chunks: Uint8Array[] = []
+    let at = bulk.length
+    for (const chunk of machine.snapshot()) {
+      chunks.push(chunk.slice())
+      const some = changes.slice(at, at + 1 + (chunks.length % 3))
+      applyAll(machine, some, at)
+      at += some.length
+    }
+    applyAll(machine, changes.slice(at), at)
+    assertEqual(chunks, expected, 'the snapshot')
+    assertAlike(machine, after(changes), 'the machine itself')
+    const restored = setup.create()
+    await restore(restored, bulk.length, chunks)
+    assertAlike(restored, after(changes.slice(0, bulk.length)), 'a machine restored from it')
+  })
+
+  add('a snapshot that is given up half-way leaves no trace', null, () => {
+    const changes = changesOf(setup)
+    const machine = after(changes.slice(0, 10))
+    const untouched = machine.snapshot()[Symbol.iterator]()
+    untouched.return?.()
+    const begun = machine.snapshot()[Symbol.iterator]()
+    begun.next()
+    begun.return?.()
+    // Nobody tells it that this one will not be read on.
+    machine.snapshot()[Symbol.iterator]().next()
+    applyAll(machine, changes.slice(10), 10)
+    assertAlike(machine, after(changes), 'the machine')
+  })
+
+  add('restore() rejects when its source breaks off', null, async () => {
+    const changes = changesOf(setup)
+    const chunks = snapshotOf(after(changes))
+    for (const whole of [0, chunks.length - 1]) {
+      async function* source(): AsyncGenerator<Uint8Array> {
+        yield* chunks.slice(0, whole)
+        throw new Error('the connection is gone')
+      }
+      const resolved = await within(
+        setup
+          .create()
+          .restore((2 ** 32 + changes.length) as Zxid, source())
+          .then(
+            () => true,
+            () => false,
+          ),
+        'restore()',
+      )
+      assert(!resolved, `restore() resolved although its source broke off after ${whole} of ${chunks.length} chunks`)
     }
   })
 

@@ -9,6 +9,8 @@ export interface StateMachineSetup<Request, Result> {
   readonly requests: readonly Request[]
   /** Requests that `prepare` refuses, wherever they stand among `requests`. */
   readonly refused?: readonly Request[]
+  /** Requests that lead from the first state to one whose snapshot has several chunks; `requests` can follow them. Gates the case about slices. */
+  readonly bulk?: readonly Request[]
 }
 
 /** A change with what its entry will say of it. */
@@ -42,10 +44,10 @@ export function prepare<Request, Result>(machine: StateMachine<Request, Result>,
 }
 
 /** What all requests become, as one primary prepares them: each is applied before the next is prepared. */
-export function changesOf<Request, Result>(setup: StateMachineSetup<Request, Result>): Change[] {
+export function changesOf<Request, Result>(setup: StateMachineSetup<Request, Result>, requests: readonly Request[] = setup.requests): Change[] {
   const primary = setup.create()
   primary.leading?.(contextOf(0))
-  return setup.requests.map((request, number) => {
+  return requests.map((request, number) => {
     const change = prepare(primary, request, number)
     applyAll(primary, [change], number)
     return change

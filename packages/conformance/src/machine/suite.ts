@@ -6,7 +6,8 @@ import { speculation } from './speculation.ts'
 /** Everything that the contract of `StateMachine` demands and a suite can see, case by case. */
 export function stateMachineCases<Request, Result>(setup: StateMachineSetup<Request, Result>): readonly Case[] {
   const cases: Case[] = []
-  for (const part of [replication, speculation]) part(setup, (name, skip, body) => cases.push({ name, skip, timeoutMs: CASE_TIMEOUT_MS, run: async () => body() }))
+  for (const part of [replication, speculation])
+    part(setup, (name, skip, body) => cases.push({ name, skip, timeoutMs: CASE_TIMEOUT_MS, run: async () => body() }))
   return cases
 }
 

@@ -61,7 +61,11 @@ export class Chronicle {
   async step<T>(promise: Promise<T>, what: string, next: Partial<Content>): Promise<T> {
     const index = this.#issue(next)
     const awaited = within(promise, what)
-    await this.#watch(awaited.then(() => undefined), index, false)
+    await this.#watch(
+      awaited.then(() => undefined),
+      index,
+      false,
+    )
     await this.settled()
     return awaited
   }
@@ -89,7 +93,9 @@ export class Chronicle {
       if (difference === null) return index
       why = difference
     }
-    return fail(`${when}: what is there is none of the contents ${Math.max(0, from)} (reported durable) to ${to} (the last that was written); of the first it differs in ${why}`)
+    return fail(
+      `${when}: what is there is none of the contents ${Math.max(0, from)} (reported durable) to ${to} (the last that was written); of the first it differs in ${why}`,
+    )
   }
 
   #issue(next: Partial<Content>): number {

@@ -47,7 +47,14 @@ export const media: StorePlaceCases = (add) => {
           const key = `${told} ${fingerprint(files)}`
           if (seen.has(key)) continue
           seen.add(key)
-          await examine(setup, files, chronicle, told, `power fails after operation ${count} (${disk.operations[count - 1]?.op ?? 'none'}), fate ${fate}`, seen.size % 4 === 0)
+          await examine(
+            setup,
+            files,
+            chronicle,
+            told,
+            `power fails after operation ${count} (${disk.operations[count - 1]?.op ?? 'none'}), fate ${fate}`,
+            seen.size % 4 === 0,
+          )
         }
       }
       assert(seen.size > 1, 'the store did nothing on its disk')
@@ -120,7 +127,13 @@ async function examine(setup: LogStoreSetup, files: DiskImage, chronicle: Chroni
     if (!further) return
     const again = remains(place, 'lost')
     await on(await recordedPlace(setup, again), async (next) => {
-      await chronicle.assertHolds(next, await opened(next, `${when}, and again as soon as it is open`), told < 0 ? -1 : found, found, `${when}, and again as soon as it is open`)
+      await chronicle.assertHolds(
+        next,
+        await opened(next, `${when}, and again as soon as it is open`),
+        told < 0 ? -1 : found,
+        found,
+        `${when}, and again as soon as it is open`,
+      )
     })
     await goesOn(bench, chronicle, found, when)
   })
@@ -178,7 +191,8 @@ async function atEachCall(setup: LogStoreSetup, code: FaultCode, files: DiskImag
       if (played.failure.ofWrite) await refused(bench.write({}), `${when}: a write after one that failed`)
       return played
     })
-    for (const fate of ['lost', 'kept', nth] satisfies Fate[]) await examine(setup, remains(place, fate), chronicle, chronicle.told, `${when}, then the power fails, fate ${fate}`, false)
+    for (const fate of ['lost', 'kept', nth] satisfies Fate[])
+      await examine(setup, remains(place, fate), chronicle, chronicle.told, `${when}, then the power fails, fate ${fate}`, false)
     if (!place.disk.failed) return assert(nth > 1, 'the store never used its disk')
   }
 }
