@@ -16,7 +16,7 @@ import {
 } from '@antiphon/ports'
 import { cutAfter, cutBehind, endPointsOf, entryLength, entryZxid } from '@antiphon/wire'
 
-interface Saved {
+export interface Saved {
   readonly meta: SnapshotMeta
   readonly chunks: readonly Uint8Array[]
 }
@@ -42,6 +42,8 @@ export class Shelf {
   content: Content = { storeId: null, founding: null, epochs: { accepted: 0, acceptedFrom: null, current: 0 }, snapshots: [], base: NOTHING, runs: [] }
   owner: ArrayStore | null = null
   failNextFlush = false
+  /** Somebody was sent away. */
+  refused = false
 
   /** The power fails: whoever writes here is gone. */
   crash(): void {
@@ -55,11 +57,11 @@ export class ArrayStore implements LogStore {
   protected readonly shelf: Shelf
   /** What is readable; `shelf.content` is what is durable. */
   protected content: Content
-  readonly #staged: Map<number, { readonly saved: Saved; runs: readonly Run[] }> = new Map()
-  #generations = 0
+  protected readonly staged: Map<number, { readonly saved: Saved; runs: readonly Run[] }> = new Map()
+  protected generations = 0
   #installs = 0
   #failure: AntiphonError | null = null
-  #waiting: { readonly done: Done; readonly content: Content | null }[] = []
+  protected waiting: { readonly done: Done; readonly content: Content | null }[] = []
   #idle: (() => void)[] = []
   #open = false
 
@@ -69,7 +71,7 @@ export class ArrayStore implements LogStore {
   }
 
   async open(freshStoreId: StoreId): Promise<StoredState> {
-    if (this.shelf.owner !== null) throw new AntiphonError('FOLDER_IN_USE', 'another store is open here', { remedy: 'Close it first.' })
+    if (this.isTaken()) throw new AntiphonError('FOLDER_IN_USE', 'another store is open here', { remedy: 'Close it first.' })
     this.shelf.owner = this
     this.#open = true
     try {
@@ -102,16 +104,24 @@ export class ArrayStore implements LogStore {
     let content = this.content
     if (write.founding !== null) content = { ...content, founding: write.founding }
     if (write.install !== null) {
-      const staged = this.#staged.get(write.install)
+      const staged = this.staged.get(write.install)
       if (staged === undefined) throw invalidArgument(`there is no generation ${write.install}`)
-      this.#staged.delete(write.install)
+      this.staged.delete(write.install)
       this.#installs++
       content = { ...content, snapshots: [staged.saved], base: staged.saved.meta, runs: staged.runs }
     }
-    if (write.truncateTo !== null) content = truncated(content, write.truncateTo)
+    if (write.truncateTo !== null) content = this.truncate(content, write.truncateTo)
     if (write.append.length > 0) content = { ...content, runs: [...content.runs, ...write.append] }
     if (write.epochs !== null) content = { ...content, epochs: write.epochs }
     return content
+  }
+
+  /** @throws AntiphonError CORRUPT: the history is not the one that was named. */
+  protected truncate(content: Content, to: NonNullable<Write['truncateTo']>): Content {
+    const cut = truncated(content, to.zxid)
+    const tail = tailOf(cut)
+    if (tail.zxid !== to.zxid || tail.checksum !== to.checksum) throw corrupt(`the history at ${to.zxid} is not the one that was named`)
+    return cut
   }
 
   async read(after: Zxid, upTo: Zxid, bytesMax: number): Promise<readonly Run[]> {
@@ -135,12 +145,18 @@ export class ArrayStore implements LogStore {
 
   async saveSnapshot(meta: SnapshotMeta, chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): Promise<boolean> {
     const installs = this.#installs
-    const copies = await collect(chunks)
+    const copies = await this.collect(chunks)
     if (installs !== this.#installs) return false
     const snapshots = [...this.content.snapshots.filter((saved) => saved.meta.zxid < meta.zxid), { meta, chunks: copies }]
     this.content = { ...this.content, snapshots }
-    await this.#flushed()
+    await this.flushed()
     return true
+  }
+
+  protected async collect(chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): Promise<Uint8Array[]> {
+    const copies: Uint8Array[] = []
+    for await (const chunk of chunks) copies.push(chunk.slice())
+    return copies
   }
 
   async openSnapshot(zxid?: Zxid): Promise<Snapshot | null> {
@@ -158,48 +174,53 @@ export class ArrayStore implements LogStore {
   }
 
   async stage(meta: SnapshotMeta, chunks: AsyncIterable<Uint8Array>): Promise<number> {
-    const generation = ++this.#generations
-    this.#staged.set(generation, { saved: { meta, chunks: await collect(chunks) }, runs: [] })
+    const generation = ++this.generations
+    this.staged.set(generation, { saved: { meta, chunks: await this.collect(chunks) }, runs: [] })
     return generation
   }
 
   stageAppend(generation: number, runs: readonly Run[], done: Done): void {
-    const staged = this.#staged.get(generation)
+    const staged = this.staged.get(generation)
     if (staged !== undefined) staged.runs = [...staged.runs, ...runs]
     this.#later(done, staged === undefined ? invalidArgument(`there is no generation ${generation}`) : null)
   }
 
   discard(generation: number): void {
-    this.#staged.delete(generation)
+    this.staged.delete(generation)
   }
 
   async compact(retain: number, keepFrom: Zxid): Promise<Zxid> {
     const snapshots = this.content.snapshots.slice(-retain)
-    const floor = Math.min(snapshots[0]?.meta.zxid ?? 0, keepFrom - 1)
+    const floor = this.floor(snapshots, keepFrom)
     const dropped = this.content.runs.filter((run) => run.last <= floor)
     const end = dropped.at(-1)
     const base =
       end === undefined ? this.content.base : { zxid: end.last, checksum: end.checksum, endPoints: endsOf(this.content.base, dropped), time: end.time }
     this.content = { ...this.content, snapshots, base, runs: this.content.runs.slice(dropped.length) }
-    await this.#flushed()
+    await this.flushed()
     return base.zxid
+  }
+
+  /** The log may be forgotten up to here. */
+  protected floor(snapshots: readonly Saved[], keepFrom: Zxid): number {
+    return Math.min(snapshots[0]?.meta.zxid ?? 0, keepFrom - 1)
   }
 
   async close(): Promise<void> {
     this.#open = false
-    if (this.#waiting.length > 0) await new Promise<void>((resolve) => this.#idle.push(resolve))
+    if (this.waiting.length > 0) await new Promise<void>((resolve) => this.#idle.push(resolve))
     if (this.shelf.owner === this) this.shelf.owner = null
   }
 
   /** In the order of the calls; one flush serves all that wait for it. */
   protected enqueue(done: Done, content: Content | null): void {
-    this.#waiting.push({ done, content })
-    if (this.#waiting.length === 1) setTimeout(() => this.#flush(), 1)
+    this.waiting.push({ done, content })
+    if (this.waiting.length === 1) setTimeout(() => this.#flush(), 1)
   }
 
   #flush(): void {
-    const waiting = this.#waiting
-    this.#waiting = []
+    const waiting = this.waiting
+    this.waiting = []
     // A process that is gone writes nothing and answers nobody.
     if (this.shelf.owner === this) for (const { done, content } of waiting) this.answer(done, this.persist(content))
     for (const resolve of this.#idle.splice(0)) resolve()
@@ -222,6 +243,10 @@ export class ArrayStore implements LogStore {
     return this.#failure
   }
 
+  protected isTaken(): boolean {
+    return this.shelf.owner !== null
+  }
+
   /** What is durable. @throws AntiphonError */
   protected load(): Content {
     return this.shelf.content
@@ -232,7 +257,7 @@ export class ArrayStore implements LogStore {
     this.shelf.content = content
   }
 
-  #flushed(): Promise<void> {
+  protected flushed(): Promise<void> {
     const { content } = this
     return new Promise((resolve, reject) => this.enqueue((error) => (error === null ? resolve() : reject(error)), content))
   }
@@ -253,16 +278,10 @@ function endsOf(base: SnapshotMeta, runs: readonly Run[]): EpochEnd[] {
   return [...ends.values()]
 }
 
-function truncated(content: Content, { zxid, checksum }: NonNullable<Write['truncateTo']>): Content {
+export function truncated(content: Content, zxid: Zxid): Content {
   const runs = content.runs.flatMap((run) => (run.first > zxid ? [] : (cutBehind(run, zxid) ?? [])))
-  const cut = {
-    ...content,
-    runs,
-    base: zxid <= content.base.zxid ? { ...content.base, endPoints: content.base.endPoints.filter((end) => end.epoch <= epochOf(zxid)) } : content.base,
-  }
-  const tail = tailOf(cut)
-  if (tail.zxid !== zxid || tail.checksum !== checksum) throw corrupt(`the history at ${zxid} is not the one that was named`)
-  return cut
+  const base = zxid <= content.base.zxid ? { ...content.base, endPoints: content.base.endPoints.filter((end) => end.epoch <= epochOf(zxid)) } : content.base
+  return { ...content, runs, base }
 }
 
 function firstBytes(run: Run, bytesMax: number): Run {
@@ -273,12 +292,6 @@ function firstBytes(run: Run, bytesMax: number): Run {
     end += entryLength(run.bytes, end)
   }
   return cutBehind(run, last) ?? run
-}
-
-async function collect(chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): Promise<Uint8Array[]> {
-  const copies: Uint8Array[] = []
-  for await (const chunk of chunks) copies.push(chunk.slice())
-  return copies
 }
 
 function failed(error: unknown): AntiphonError {

@@ -9,6 +9,13 @@ export class ReadsClock extends TallyMachine {
   }
 }
 
+/** Looks, and does nothing with what it sees: yet. */
+export class GlancesAtTheClock extends TallyMachine {
+  override apply(batch: CommittedBatch): readonly Tally[] {
+    return Date.now() > 0 ? super.apply(batch) : []
+  }
+}
+
 export class DrawsLots extends TallyMachine {
   override apply(batch: CommittedBatch): readonly Tally[] {
     const results = super.apply(batch)
@@ -23,6 +30,125 @@ export class DependsOnBatches extends TallyMachine {
     const results = super.apply(batch)
     if (batch.length > 1) this.tallies.set('batches', { total: batch.length, at: 0, mark: 0 })
     return results
+  }
+}
+
+let made = 0
+
+/** Each copy of the machine leaves its own mark. */
+export class KnowsItself extends TallyMachine {
+  readonly #mark = ++made
+
+  override apply(batch: CommittedBatch): readonly Tally[] {
+    const results = super.apply(batch)
+    if (batch.length > 20) this.tallies.set('self', { total: this.#mark, at: 0, mark: 0 })
+    return results
+  }
+}
+
+/** So does what it answers. */
+export class SignsItsAnswers extends TallyMachine {
+  readonly #mark = ++made
+
+  override apply(batch: CommittedBatch): readonly Tally[] {
+    return super.apply(batch).map((result) => ({ ...result, mark: this.#mark }))
+  }
+}
+
+export class LosesTheTime extends TallyMachine {
+  override encodeResult(result: Tally): Uint8Array {
+    return super.encodeResult({ ...result, at: result.at + 1 })
+  }
+}
+
+/** Even nothing is an event. */
+export class CountsEmptyBatches extends TallyMachine {
+  override apply(batch: CommittedBatch): readonly Tally[] {
+    if (batch.length === 0) this.tallies.set('idle', { total: 1, at: 0, mark: 0 })
+    return super.apply(batch)
+  }
+}
+
+/** Has nothing to say about others' requests. */
+export class AnswersItsOwn extends TallyMachine {
+  override apply(batch: CommittedBatch): readonly Tally[] {
+    return super.apply(batch).filter((_, index) => batch.isOurs(index))
+  }
+}
+
+/** Applies on the primary what it has computed there, and not what the change says. */
+export class TrustsItself extends TallyMachine {
+  #leads = false
+
+  override leading(): void {
+    super.leading()
+    this.#leads = true
+  }
+  override apply(batch: CommittedBatch): readonly Tally[] {
+    const results = super.apply(batch)
+    if (this.#leads && batch.length === 4) this.tallies.set('primary', { total: 1, at: 0, mark: 0 })
+    return results
+  }
+}
+
+/** The first slices are fixed at the call, the rest when they are asked for. */
+export class FixesTheBeginning extends TallyMachine {
+  override snapshot(): Iterable<Uint8Array> {
+    return this.#slices(new Map(this.tallies))
+  }
+  *#slices(fixed: ReadonlyMap<string, Tally>): Generator<Uint8Array> {
+    let count = 0
+    for (const name of [...fixed.keys()].sort()) yield* this.slices(new Map([[name, (++count > 10 ? this.tallies.get(name) : fixed.get(name))!]]))
+  }
+}
+
+/** Looks at the state when the first slice is asked for. */
+export class FixesAtTheFirstSlice extends TallyMachine {
+  override *snapshot(): Generator<Uint8Array> {
+    yield* this.slices(new Map(this.tallies))
+  }
+}
+
+/** Notes in the state that a snapshot was not read to its end. */
+export class NotesAbandonedSnapshots extends TallyMachine {
+  override snapshot(): Iterable<Uint8Array> {
+    return this.#noted(new Map(this.tallies))
+  }
+  *#noted(fixed: ReadonlyMap<string, Tally>): Generator<Uint8Array> {
+    let whole = false
+    try {
+      yield* this.slices(fixed)
+      whole = true
+    } finally {
+      if (!whole) this.tallies.set('abandoned', { total: 1, at: 0, mark: 0 })
+    }
+  }
+}
+
+/** The next snapshot takes the place of the one that is under way. */
+export class OneSnapshot extends TallyMachine {
+  #fixed: ReadonlyMap<string, Tally> = new Map()
+
+  override snapshot(): Iterable<Uint8Array> {
+    this.#fixed = new Map(this.tallies)
+    return this.#latest()
+  }
+  *#latest(): Generator<Uint8Array> {
+    yield* this.slices(this.#fixed)
+  }
+}
+
+/** What has come before a source broke off will do. */
+export class RestoresInPart extends TallyMachine {
+  override restore(zxid: Zxid, chunks: AsyncIterable<Uint8Array>): Promise<void> {
+    async function* unbroken(): AsyncGenerator<Uint8Array> {
+      try {
+        yield* chunks
+      } catch {
+        // So be it.
+      }
+    }
+    return super.restore(zxid, unbroken())
   }
 }
 

@@ -11,7 +11,7 @@ import {
 } from '@antiphon/ports'
 
 /** Bytes that a lane holds before it refuses. */
-const LANE_BYTES = 8 * 1024 * 1024
+export const LANE_BYTES = 8 * 1024 * 1024
 const REDIAL_MS = 5
 
 export interface Waiting {
@@ -30,6 +30,8 @@ export interface Line {
   readonly queued: Record<Lane, number>
   refused: boolean
   pumping: boolean
+  /** Nothing that is sent arrives, and nobody knows. */
+  isCut: boolean
 }
 
 /** Where transports of one process find each other. */
@@ -70,12 +72,16 @@ export class ExchangeTransport implements Transport {
   }
 
   async start(self: PeerId, greeting: Uint8Array, handler: TransportHandler): Promise<void> {
-    if (greeting.length > GREETING_BYTES_MAX) throw invalidArgument(`a greeting of ${greeting.length} bytes`)
+    if (!this.fits(greeting)) throw invalidArgument(`a greeting of ${greeting.length} bytes`)
     this.self = self
     this.greeting = greeting
     this.handler = handler
     this.exchange.listen(this)
     this.#redial = setInterval(() => this.#dial(), REDIAL_MS)
+  }
+
+  protected fits(greeting: Uint8Array): boolean {
+    return greeting.length <= GREETING_BYTES_MAX
   }
 
   setPeers(peers: ReadonlyMap<PeerId, Address>): void {
@@ -88,7 +94,7 @@ export class ExchangeTransport implements Transport {
     const line = this.lines.get(to)
     const length = pieces.reduce((sum, piece) => sum + piece.length, 0)
     if (line === undefined || length > FRAME_BYTES_MAX) return false
-    if (line.queued[lane] > 0 && line.queued[lane] + length > this.laneBytes()) {
+    if (!this.hasRoom(line, lane, length)) {
       line.refused = true
       return false
     }
@@ -115,8 +121,8 @@ export class ExchangeTransport implements Transport {
     this.handler = null
   }
 
-  protected laneBytes(): number {
-    return LANE_BYTES
+  protected hasRoom(line: Line, lane: Lane, length: number): boolean {
+    return line.queued[lane] === 0 || line.queued[lane] + length <= LANE_BYTES
   }
 
   protected enqueue(line: Line, frame: Waiting): void {
@@ -131,13 +137,17 @@ export class ExchangeTransport implements Transport {
 
   #pump(line: Line): void {
     line.pumping = false
-    while (line.other !== null && line.queue.length > 0) {
+    while (line.other !== null && !line.isCut && line.queue.length > 0) {
       const { lane, bytes } = line.queue.shift()!
       line.queued[lane] -= bytes.length
       line.other.owner.deliver(line.other, lane, bytes)
     }
-    if (line.other === null || !line.refused) return
+    if (line.other === null || line.isCut || !line.refused) return
     line.refused = false
+    this.drained(line)
+  }
+
+  protected drained(line: Line): void {
     this.handler?.drain(line.peer, line.number)
   }
 
@@ -162,13 +172,42 @@ export class ExchangeTransport implements Transport {
     if (line !== undefined) this.hangUp(line, 'the network broke it')
   }
 
+  /** This process is gone without a word: whoever is connected goes on believing in it. */
+  vanish(): void {
+    if (this.#redial !== null) clearInterval(this.#redial)
+    this.exchange.leave(this)
+    this.handler = null
+    for (const line of this.lines.values()) {
+      line.isCut = true
+      if (line.other !== null) line.other.isCut = true
+    }
+  }
+
   #dial(): void {
     for (const [peer, address] of this.#peers) {
       const there = this.exchange.at(address)
-      if (this.self === null || there?.self == null || peer <= this.self || this.lines.has(peer)) continue
+      const known = this.lines.get(peer)
+      if (this.self === null || !this.dials(peer) || there?.self == null || peer <= this.self || known?.isCut === false) continue
+      if (known !== undefined) this.hangUp(known, 'it had died unnoticed')
       if (!this.recognises(there.self, peer)) this.#tell(peer, there.self)
-      else if (there.#peers.has(this.self) && !there.lines.has(this.self)) this.connect(there, peer)
+      else if (there.#peers.has(this.self) && this.isFree(there)) this.connect(there, peer)
     }
+  }
+
+  /** Whether there is no connection to us, or one that has died unnoticed. */
+  protected isFree(there: ExchangeTransport): boolean {
+    const known = there.lines.get(this.self!)
+    if (known?.isCut === true) there.hangUp(known, 'its peer has connected anew')
+    return !this.isConnected(there)
+  }
+
+  protected isConnected(there: ExchangeTransport): boolean {
+    return there.lines.has(this.self!)
+  }
+
+  /** Asked at each attempt. */
+  protected dials(_: PeerId): boolean {
+    return true
   }
 
   protected recognises(found: PeerId, peer: PeerId): boolean {
@@ -177,14 +216,19 @@ export class ExchangeTransport implements Transport {
 
   protected connect(there: ExchangeTransport, peer: PeerId): void {
     const [mine, theirs] = [this.#line(peer), there.#line(this.self!)]
-    if (!this.handler!.up(peer, mine.number, there.greeting)) return
+    if (!this.told(mine, there.greeting)) return
     this.#join(mine, theirs)
-    if (there.handler!.up(this.self!, theirs.number, this.greeting)) return
+    if (there.told(theirs, this.greeting)) return
     // The other end was never told of it.
     mine.other = null
     this.lines.delete(peer)
     there.lines.delete(this.self!)
     this.handler!.down(peer, mine.number, 'refused there')
+  }
+
+  /** Whether the handler takes the connection. */
+  protected told(line: Line, greeting: Uint8Array): boolean {
+    return this.handler?.up(line.peer, line.number, greeting) ?? false
   }
 
   #join(mine: Line, theirs: Line): void {
@@ -195,7 +239,17 @@ export class ExchangeTransport implements Transport {
   }
 
   #line(peer: PeerId): Line {
-    return { owner: this, peer, number: ++this.#numbers, other: null, queue: [], queued: { control: 0, entries: 0, bulk: 0 }, refused: false, pumping: false }
+    return {
+      owner: this,
+      peer,
+      number: ++this.#numbers,
+      other: null,
+      queue: [],
+      queued: { control: 0, entries: 0, bulk: 0 },
+      refused: false,
+      pumping: false,
+      isCut: false,
+    }
   }
 
   #tell(peer: PeerId, found: PeerId): void {

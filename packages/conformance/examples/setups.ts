@@ -1,3 +1,5 @@
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import type { PeerId } from '@antiphon/ports'
 import {
   type DiskImage,
@@ -47,6 +49,8 @@ export function folderStores(create: (shelf: Shelf, disk: FlatDisk) => ArrayStor
 export function exchangeTransports(kind: typeof ExchangeTransport = ExchangeTransport): TransportSetup {
   return {
     severs: true,
+    vanishes: true,
+    heapUsed,
     async network(): Promise<TransportNetwork> {
       const exchange = new Exchange()
       const peers = new Map<PeerId, ExchangeTransport>()
@@ -57,10 +61,20 @@ export function exchangeTransports(kind: typeof ExchangeTransport = ExchangeTran
           return { transport, address: () => transport.address }
         },
         sever: (a, b) => peers.get(a)?.sever(b),
+        vanish: (peer) => peers.get(peer)?.vanish(),
         close: async () => {},
       }
     },
   }
+}
+
+/** After everything was collected that can be. */
+function heapUsed(): number {
+  setFlagsFromString('--expose-gc')
+  const collect = runInNewContext('gc') as () => void
+  for (let i = 0; i < 4; i++) collect()
+  const { heapUsed: used, external } = process.memoryUsage()
+  return used + external
 }
 
 export function tallies(create: () => TallyMachine = () => new TallyMachine()): StateMachineSetup<Count, Tally> {
@@ -71,6 +85,7 @@ export function tallies(create: () => TallyMachine = () => new TallyMachine()): 
       { name: 'figs', by: -1 },
       { name: 'apples', by: -1_000_000 },
     ],
-    bulk: Array.from({ length: 50 }, (_, index) => ({ name: `fruit ${index}`, by: index })),
+    // Some of them are changed again by the requests that follow.
+    bulk: Array.from({ length: 50 }, (_, index) => ({ name: ['pears', 'plums'][index] ?? `fruit ${index}`, by: index })),
   }
 }

@@ -41,6 +41,21 @@ export const endings: StoreCases = (add) => {
     assertLog(await bench.reopen(), history)
   })
 
+  add('a place is refused for as long as its user has not closed, however many have tried, and free afterwards', 'exclusive', async (bench) => {
+    for (let i = 0; i < 3; i++) {
+      const other = bench.place.create()
+      await refused(other.open(OTHER_STORE_ID), 'open() of a place in use')
+      await within(other.close(), 'close() of a store that was refused')
+    }
+    await within(bench.store.close(), 'close()')
+    const next = bench.place.create()
+    await within(next.open(OTHER_STORE_ID), 'open() of a place whose user has closed')
+    const late = bench.place.create()
+    await refused(late.open(OTHER_STORE_ID), 'open() of a place that is in use again')
+    await within(late.close(), 'close() of a store that was refused')
+    await within(next.close(), 'close()')
+  })
+
   add('what done() has told survives a crash, and every write is there whole or not at all', 'crashes', async (bench) => {
     let history = new History()
     let told = 0

@@ -94,7 +94,9 @@ export const media: StorePlaceCases = (add) => {
 async function on<T>(place: StorePlace, body: (bench: Bench) => Promise<T>): Promise<T> {
   const bench = new Bench(place)
   try {
-    return await body(bench)
+    const result = await body(bench)
+    if (bench.breach !== null) fail(bench.breach)
+    return result
   } finally {
     await bench.end()
   }

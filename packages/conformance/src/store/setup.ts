@@ -81,6 +81,8 @@ export class Bench {
   /** Tickets in the order in which `done` came. */
   readonly completed: number[] = []
   store: LogStore
+  /** What was told that must not be told, whoever was listening. */
+  breach: string | null = null
   #ticket = 0
   #inside = false
   /** Writes that no `done` was told of yet. */
@@ -108,6 +110,8 @@ export class Bench {
       const state = await bench.start(STORE_ID)
       assertEqual({ ...bench.store.supports }, { ...setup.supports }, '`supports` of the store')
       await body(bench, state)
+      await within(bench.store.close(), 'close()')
+      if (bench.breach !== null) fail(bench.breach)
     } finally {
       await bench.end()
     }
@@ -120,7 +124,10 @@ export class Bench {
     let calls = 0
     const done = (error: AntiphonError | null): void => {
       calls++
-      if (calls > 1) return result.reject(new ConformanceError(`done of write ${ticket} was called twice`))
+      if (calls > 1) {
+        this.breach ??= `done of write ${ticket} was called twice`
+        return
+      }
       if (this.#inside) return result.reject(new ConformanceError(`done of write ${ticket} was called from inside the store's write()`))
       this.completed.push(ticket)
       if (error === null) result.resolve()
@@ -140,7 +147,9 @@ export class Bench {
   stageAppend(generation: number, runs: readonly Run[]): Promise<void> {
     const result = this.#promised()
     let inside = true
+    let calls = 0
     this.store.stageAppend(generation, runs, (error) => {
+      if (++calls > 1) this.breach ??= 'done of stageAppend was called twice'
       if (inside) result.reject(new ConformanceError('done of stageAppend was called from inside'))
       else if (error === null) result.resolve()
       else result.reject(error)

@@ -1,6 +1,6 @@
 import type { SnapshotMeta } from '@antiphon/ports'
 import { History } from '../history.ts'
-import { assert, assertEqual, bytesOf, within } from '../suite.ts'
+import { assert, assertEqual, bytesOf, turn, within } from '../suite.ts'
 import { assertLog, assertSnapshot, type Bench, epochs, FOUNDING, held, later, STORE_ID, type StoreCases } from './setup.ts'
 
 const CHUNKS = [bytesOf(100, 11), bytesOf(50_000, 12), bytesOf(7, 13)]
@@ -192,16 +192,20 @@ export const staging: StoreCases = (add) => {
   })
 
   add('a crash around an install leaves the old history or the new, whole', 'crashes', async (bench) => {
-    const { own, snapshot, leader } = await parted(bench)
-    const generation = await stage(bench, snapshot.meta())
-    const appended = bench.stageAppend(generation, [leader.extend(2, 3)])
-    const installed = bench.write({ install: generation, append: [leader.extend(2, 4)], epochs: epochs(2, 2) })
-    appended.catch(() => {})
-    installed.catch(() => {})
-    const state = await bench.crash()
-    const isNew = state.epochs.current === 2
-    assertLog(state, isNew ? leader : own)
-    assertEqual([state.snapshot, state.epochs], isNew ? [snapshot.meta(), epochs(2, 2)] : [null, epochs(1, 1)], 'snapshot and epochs')
-    await bench.holds(isNew ? leader : own)
+    const { own, snapshot } = await parted(bench)
+    // Later and later, until the install is seen.
+    for (let turns = 0; turns < 10; turns++) {
+      const leader = snapshot.behind()
+      const generation = await stage(bench, snapshot.meta())
+      bench.stageAppend(generation, [leader.extend(2, 3)])
+      bench.write({ install: generation, append: [leader.extend(2, 4)], epochs: epochs(2, 2) })
+      for (let i = 0; i < turns; i++) await turn()
+      const state = await bench.crash()
+      const isNew = state.epochs.current === 2
+      assertLog(state, isNew ? leader : own)
+      assertEqual([state.snapshot, state.epochs], isNew ? [snapshot.meta(), epochs(2, 2)] : [null, epochs(1, 1)], 'snapshot and epochs')
+      await bench.holds(isNew ? leader : own)
+      if (isNew) return
+    }
   })
 }

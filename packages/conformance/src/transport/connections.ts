@@ -1,5 +1,5 @@
 import { GREETING_BYTES_MAX, type PeerId } from '@antiphon/ports'
-import { assert, assertEqual, bytesOf, fail, within } from '../suite.ts'
+import { assert, assertEqual, bytesOf, fail, turn, within } from '../suite.ts'
 import { Recorder } from './recorder.ts'
 import { A, B, C, LANES, type Peer, type TransportCases, type Wires } from './setup.ts'
 
@@ -94,6 +94,24 @@ export const connections: TransportCases = (add) => {
     wires.introduce(a, b)
     await a.heard.connected(B)
     await hears(b, a, 3)
+  })
+
+  add('a peer that does not know us yet is dialled again until it does', 'always', async (wires) => {
+    const [a, b] = await Promise.all([wires.start(A), wires.start(B)])
+    for (const [first, second] of [
+      [a, b],
+      [b, a],
+    ] as const) {
+      first.transport.setPeers(new Map([[second.id, second.address]]))
+      for (let i = 0; i < 20; i++) await turn()
+      second.transport.setPeers(new Map([[first.id, first.address]]))
+      await first.heard.connected(second.id)
+      await second.heard.connected(first.id)
+      for (const { transport, heard, id } of [a, b]) {
+        transport.setPeers(new Map())
+        await heard.until(() => heard.live.size === 0, `the end of every connection of ${id}`)
+      }
+    }
   })
 
   add('the next process of a peer is another connection, at its new address', 'always', async (wires) => {
