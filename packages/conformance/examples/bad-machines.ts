@@ -69,10 +69,10 @@ export class CountsEmptyBatches extends TallyMachine {
   }
 }
 
-/** Has nothing to say about others' requests. */
+/** Leaves out what nobody waits for. */
 export class AnswersItsOwn extends TallyMachine {
   override apply(batch: CommittedBatch): readonly Tally[] {
-    return super.apply(batch).filter((_, index) => batch.isOurs(index))
+    return super.apply(batch).filter((_, index) => batch.needsResult(index))
   }
 }
 

@@ -165,6 +165,49 @@ export class StagesLate extends ArrayStore {
   }
 }
 
+/** One source after the other. */
+export class OneSourceAtATime extends ArrayStore {
+  #last: Promise<unknown> = Promise.resolve()
+
+  protected override collect(chunks: Chunks): Promise<Uint8Array[]> {
+    const collected = this.#last.then(() => super.collect(chunks))
+    this.#last = collected.catch(() => {})
+    return collected
+  }
+}
+
+/** What a source has given before it was given up stands in front of what the next one gives. */
+export class GoesOnWithAnother extends ArrayStore {
+  readonly #begun = new Map<Zxid, Uint8Array[]>()
+
+  override stage(meta: SnapshotMeta, chunks: AsyncIterable<Uint8Array>): Promise<number> {
+    const copies = this.#begun.get(meta.zxid) ?? []
+    this.#begun.set(meta.zxid, copies)
+    async function* both(): AsyncGenerator<Uint8Array> {
+      for await (const chunk of chunks) copies.push(chunk.slice())
+      yield* copies
+    }
+    return super.stage(meta, both())
+  }
+}
+
+/** What was being staged when the store was closed is found as a snapshot. */
+export class LeavesUnfinished extends ArrayStore {
+  #unfinished: Saved | null = null
+
+  override async stage(meta: SnapshotMeta, chunks: AsyncIterable<Uint8Array>): Promise<number> {
+    this.#unfinished = { meta, chunks: [] }
+    const generation = await super.stage(meta, chunks)
+    this.#unfinished = null
+    return generation
+  }
+  override async close(): Promise<void> {
+    const { owner, content } = this.shelf
+    if (this.#unfinished !== null && owner === this) this.shelf.content = { ...content, snapshots: [...content.snapshots, this.#unfinished] }
+    await super.close()
+  }
+}
+
 export class UsesNumbersAgain extends ArrayStore {
   override discard(generation: number): void {
     super.discard(generation)

@@ -1,18 +1,6 @@
-import {
-  AntiphonError,
-  epochOf,
-  type Run,
-  type Snapshot,
-  type SnapshotMeta,
-  type StoredState,
-  type StoreId,
-  type Write,
-  ZERO,
-  type Zxid,
-} from '@antiphon/ports'
-import { ArrayStore, type Content, type Done, type Saved, truncated } from './array-store.ts'
+import { AntiphonError, epochOf, type Run, type StoredState, type StoreId, type Write, ZERO, type Zxid } from '@antiphon/ports'
+import { ArrayStore, type Content, type Done, truncated } from './array-store.ts'
 
-type Chunks = AsyncIterable<Uint8Array> | Iterable<Uint8Array>
 const NO_EPOCHS: Content['epochs'] = { accepted: 0, acceptedFrom: null, current: 0 }
 
 // What open() reports.

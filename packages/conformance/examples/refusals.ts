@@ -8,6 +8,16 @@ export interface Refusal {
 type Refusals = Readonly<Record<string, Refusal>>
 
 export const storesRefused: Refusals = {
+  OneSourceAtATime: {
+    by: ['a source that stands still holds nothing else up, and goes on where it stopped', 'an install voids the snapshot of our own that is being saved'],
+  },
+  GoesOnWithAnother: {
+    by: [
+      'a source that stands still is given up, and another begun in its place leaves nothing of it',
+      'reopened after each step of a workload, the store holds what the workload has written',
+    ],
+  },
+  LeavesUnfinished: { by: ['a source that stands still when the store is closed leaves nothing behind'] },
   ReportsATime: {
     by: [
       'a new store takes the id that it is offered and is empty',
@@ -94,7 +104,13 @@ export const storesRefused: Refusals = {
   IgnoresUpTo: { by: ['read() gives whole entries in (after, upTo], contiguous and with checksums that hold'] },
   IgnoresBytesMax: { by: ['read() keeps to about bytesMax, and gives one entry at least'] },
   ReadsWhatItHas: { by: ['a read that begins before the log is refused'] },
-  AlwaysASnapshot: { by: ['there is no snapshot before one was saved', 'a staged generation is invisible until it is installed'] },
+  AlwaysASnapshot: {
+    by: [
+      'an older snapshot is found by its ZXID as long as it is kept, and nothing by any other',
+      'there is no snapshot before one was saved',
+      'a staged generation is invisible until it is installed',
+    ],
+  },
   OnlyAsynchronous: { by: ['a saved snapshot comes back chunk for chunk, from asynchronous and from plain sources'] },
   SnapshotsInMemory: {
     by: [
@@ -102,11 +118,22 @@ export const storesRefused: Refusals = {
       'reopened after each step of a workload, the store holds what the workload has written',
     ],
   },
-  OpensTheNewest: { by: ['reopened after each step of a workload, the store holds what the workload has written'] },
+  OpensTheNewest: {
+    by: [
+      'an older snapshot is found by its ZXID as long as it is kept, and nothing by any other',
+      'reopened after each step of a workload, the store holds what the workload has written',
+    ],
+  },
   KeepsTheFirst: { by: ['a saved snapshot takes the place of one at the same ZXID'] },
   ShowsUnfinished: { by: ['a snapshot is invisible until it is whole', 'an install voids the snapshot of our own that is being saved'] },
   KeepsTheBroken: { by: ['a snapshot whose source breaks off leaves the one before it', 'a generation whose source breaks off is void'] },
-  PinsNothing: { by: ['an open snapshot stays readable whatever is saved and compacted', 'a snapshot that was open before an install stays readable'] },
+  PinsNothing: {
+    by: [
+      'an older snapshot is found by its ZXID as long as it is kept, and nothing by any other',
+      'an open snapshot stays readable whatever is saved and compacted',
+      'a snapshot that was open before an install stays readable',
+    ],
+  },
   OvertakesInstalls: { by: ['an install voids the snapshot of our own that is being saved'] },
   CompactsToTheNewest: { by: ['compaction keeps the newest snapshots and the log behind the oldest of them'] },
   CompactsTooMuch: { by: ['compaction forgets nothing at or after keepFrom'] },
@@ -121,6 +148,7 @@ export const storesRefused: Refusals = {
   InstallsAtClose: { by: ['a staged generation that was not installed is not there after reopening'] },
   InstallsWithoutItsLog: {
     by: [
+      'a source that stands still holds nothing else up, and goes on where it stopped',
       'one write installs a generation in the place of snapshot and log, with the epoch that claims it',
       'an installed generation is there after reopening; the id and the founding too',
       'what was appended to a generation is durable before the write that installs it',
