@@ -245,11 +245,13 @@ class Simulation implements World {
   }
 
   neededByTransfers(id: PeerId): Zxid {
-    const role = this.members[id - 1]!.life?.core?.state.role
-    if (role?.name !== 'leading') return LAST_ZXID
+    const state = this.members[id - 1]!.life?.core?.state
+    if (state?.role.name !== 'leading') return LAST_ZXID
+    const { role, history } = state
     let needed = LAST_ZXID
     for (const { stage, streaming, keepAbove } of role.learners.values()) if ((stage === 'transferring' || streaming) && keepAbove < needed) needed = keepAbove
-    return needed
+    // A snapshot that is opened while a compaction ends is the newer one: what it is followed by begins there.
+    return history.start > needed ? history.start : needed
   }
 
   count(path: Path): void {
