@@ -6,8 +6,9 @@ import { reads } from './reads.ts'
 import { recovery } from './recovery.ts'
 import { lineOf, type Result } from './report.ts'
 import { transfer } from './transfer.ts'
+import { transport } from './transport.ts'
 
-const SUITES: Readonly<Record<string, (options: Options) => Promise<Result[]>>> = { core, ensemble, reads, recovery, transfer }
+const SUITES: Readonly<Record<string, (options: Options) => Promise<Result[]>>> = { core, ensemble, reads, recovery, transfer, transport }
 
 // What a suite has started ends with this process: children by their closed channel, folders when it exits.
 for (const [signal, number] of [

@@ -17,6 +17,7 @@ export const USAGE = `npm run bench -- SUITE [--json] [--seconds N] [--rounds N]
   reads      linearizable reads of three replicas in one process, by rounds and by lease
   recovery   the replay of a log
   transfer   a snapshot of 200 MiB to an empty observer
+  transport  frames a second from one process to another: TCP, TLS and WebSocket beside raw node:net
 
 ANTIPHON_BENCH_FOLDER names the folder whose disk is measured; the system's temporary folder unless told.`
 
