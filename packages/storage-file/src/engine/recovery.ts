@@ -238,9 +238,12 @@ class Recovery {
     reader.release()
     const again = scanBatches(reader, begin, salt, head!.firstBatch, false, () => (whole = true))
     if (whole) throw corruptAt(name, Math.min(end, again.end), 'two readings of what stands here differ')
-    const look = (): unknown => findLaterRecord(reader, begin, salt, head!.firstBatch, false)
-    reader.release()
-    if (look() !== null || (reader.release(), look()) !== null || main.length > 1)
+    // By a reading of its own, each time.
+    const finds = (): boolean => {
+      reader.release()
+      return findLaterRecord(reader, begin, salt, head!.firstBatch, false) !== null
+    }
+    if (finds() || finds() || main.length > 1)
       throw corruptAt(name, bad?.offset ?? end, 'the installation of a generation does not hold, but later batches follow it')
     return false
   }
