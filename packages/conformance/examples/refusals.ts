@@ -301,7 +301,7 @@ export const transportsRefused: Refusals = {
     ],
   },
   EchoesGreetings: { by: ["both ends hear up() with the other's greeting"] },
-  DeliversLate: { by: ['frames of a connection that is down are never told; those of the next one are'] },
+  DeliversLate: { by: ['1000 reconnections leave nothing behind', 'frames of a connection that is down are never told; those of the next one are'] },
   NeverSaysDown: { by: ['a connection that was closed is told to both ends and dialled again, under new numbers'], others: true },
   UsesNumbersAgain: { by: ['a connection that was closed is told to both ends and dialled again, under new numbers'], others: true },
   ClosesWhateverIsThere: { by: ['disconnect() of a connection that is gone does nothing'] },
@@ -310,6 +310,7 @@ export const transportsRefused: Refusals = {
   DialsOnce: { by: ['a peer that does not know us yet is dialled again until it does'] },
   NeverComesBack: {
     by: [
+      '1000 reconnections leave nothing behind',
       'a connection that was closed is told to both ends and dialled again, under new numbers',
       'disconnect() of a connection that is gone does nothing',
       'disconnect() ends a half-open connection without the help of its other end',
@@ -343,7 +344,7 @@ export const transportsRefused: Refusals = {
   BelievesInTheDead: { by: ['peer 1 vanishes without a word: its next process is connected, and down() comes before up()'] },
   BelievesInItsOwn: { by: ['peer 2 vanishes without a word: its next process is connected, and down() comes before up()'] },
   ClosesByAgreement: { by: ['disconnect() ends a half-open connection without the help of its other end'] },
-  LosesPatience: { by: ['a peer that is killed and started again and again is connected each time'] },
+  LosesPatience: { by: ['1000 reconnections leave nothing behind', 'a peer that is killed and started again and again is connected each time'] },
   LeaksTimers: { by: ['1000 reconnections leave nothing behind'] },
   LeaksMemory: { by: ['1000 reconnections leave nothing behind'] },
 }
