@@ -232,3 +232,17 @@ test('rot behind what a process wrote last is before every one of its last flush
   disk.restore()
   expect(content(disk, 'log')).toEqual(filled(600, 0))
 })
+
+test('the disk of a process that it has failed does not rot until the next one has closed in order', () => {
+  const disk = makeDisk(1)
+  const mounted = disk.mount()
+  const file = mounted.open('log', 'create')
+  mounted.write(file, filled(100, 0), 0)
+  disk.failNext('sync')
+  expect(() => mounted.sync(file)).toThrow('EIO')
+  disk.unmount()
+  expect(disk.decay()).toBe(false)
+  disk.mount()
+  disk.unmount()
+  expect(disk.decay()).toBe(true)
+})

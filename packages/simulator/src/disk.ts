@@ -120,7 +120,8 @@ export class SimDisk {
 
   /** Changes a bit somewhere in a file; false when there is none. To be called while no process is there. */
   decay(): boolean {
-    return this.#decay((node) => node.size)
+    // A store that was closed over a failing disk need not be sealed: what it wrote last may then be taken for torn (seed 502695).
+    return !this.#hasFailed && this.#decay((node) => node.size)
   }
 
   /** The same while a process works on it: a bit that was flushed and that something flushed follows, for only there rot can be told from tearing. */
