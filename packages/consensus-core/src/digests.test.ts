@@ -230,6 +230,15 @@ describe('a member that is judged', () => {
     expect(driven.from(3, { kind: 'VERDICT', epoch: 2, zxid: tail, digest: GOOD })).toEqual([])
   })
 
+  test('a verdict on what an earlier process has told says nothing of this one', () => {
+    const driven = active()
+    expect(driven.from(3, { kind: 'VERDICT', epoch: 2, zxid: tail, digest: GOOD })).toEqual([])
+    expect(driven.core.view().quarantined).toBe(null)
+    own(driven, tail, BAD)
+    driven.from(3, { kind: 'VERDICT', epoch: 2, zxid: tail, digest: GOOD })
+    expect(driven.core.view().quarantined).toBe(tail)
+  })
+
   test('its promise and its acknowledgements count as ever, and say that it is quarantined', () => {
     const driven = quarantined()
     driven.disconnect(3)

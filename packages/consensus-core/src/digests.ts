@@ -104,12 +104,12 @@ function judge(step: Step, role: Leading, id: PeerId, zxid: Zxid, own: Digest, q
   else step.send(id, { kind: 'VERDICT', epoch: role.epoch, zxid, digest: quorum })
 }
 
-/** What the leader says of us counts unless it is of a state that was replaced since. */
+/** What the leader says of us counts unless it is of a state that is gone: replaced since, or of an earlier process, whose digest the leader still holds. */
 export function onVerdict(step: Step, message: Verdict): void {
   const { zxid, digest } = message
   if (zxid <= step.state.soundFrom) return
   const own = digestAt(step, zxid)
-  if (own !== digest) quarantine(step, zxid, own ?? '', digest)
+  if (own !== null && own !== digest) quarantine(step, zxid, own, digest)
 }
 
 function digestAt(step: Step, zxid: Zxid): Digest | null {
