@@ -26,6 +26,19 @@ export function diverged(zxid: Zxid): AntiphonError {
   })
 }
 
+/** What has ended a store, told from a failure of one snapshot alone, which may have the same code. */
+export function storeFailure(error: unknown): AntiphonError {
+  if (!(error instanceof AntiphonError)) {
+    return new AntiphonError('DISK_FAILED', `the store stopped: ${String(error)}`, {
+      outcome: 'unknown',
+      cause: error,
+      remedy: 'Report this with its cause; then start the replica again.',
+    })
+  }
+  const { code, message, outcome, remedy, cause, details } = error
+  return new AntiphonError(code, message, { outcome, remedy, cause, details: { ...details, storeFailed: true } })
+}
+
 /** An `AntiphonError` as data. */
 export interface StoredError {
   readonly code: ErrorCode

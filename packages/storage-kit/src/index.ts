@@ -1,5 +1,5 @@
 export type { Engine, Flushed, SnapshotSink, SnapshotSource } from './engine.ts'
-export { diskError, diverged, restoredError, type StoredError, storedError } from './errors.ts'
+export { diskError, diverged, restoredError, type StoredError, storedError, storeFailure } from './errors.ts'
 export { ASIDE, foreignFolder, isForeign, LOCK_NAME } from './folder-names.ts'
 export {
   ChunkFramer,

@@ -11,6 +11,7 @@ import {
   RECORD_INSTALL,
   recordKind,
   type SnapshotTotals,
+  storeFailure,
   u32,
 } from '@antiphon/storage-kit'
 import { Assembler, applyBatch } from './batch.ts'
@@ -435,21 +436,9 @@ export class FileEngine implements Engine {
   }
 
   #fail(error: unknown): AntiphonError {
-    this.#failed ??=
-      error instanceof AntiphonError
-        ? forGood(error)
-        : new AntiphonError('DISK_FAILED', `the store stopped: ${String(error)}`, {
-            outcome: 'unknown',
-            cause: error,
-            remedy: 'Report this with its cause; then start the replica again.',
-          })
+    this.#failed ??= storeFailure(error)
     return this.#failed
   }
-}
-
-/** Told from a failure of one snapshot alone, which may have the same code. */
-function forGood({ code, message, outcome, remedy, cause, details }: AntiphonError): AntiphonError {
-  return new AntiphonError(code, message, { outcome, remedy, cause, details: { ...details, storeFailed: true } })
 }
 
 /** The options, checked, with what is not told filled in. @throws AntiphonError INVALID_SETTINGS */

@@ -16,7 +16,7 @@ export {
   type SnapshotTotals,
   type StoredError,
 } from '@antiphon/storage-kit'
-export type { Disk, FileHandle } from './disk.ts'
+export { CheckedDisk, type Disk, type FileHandle } from './disk.ts'
 export { type EngineOptions, engineSettings, FileEngine } from './engine.ts'
 export {
   type Damage,
@@ -27,7 +27,8 @@ export {
   type Verification,
   verifyStore,
 } from './examine.ts'
-export { MARKER_NAME } from './format.ts'
+export { MARKER_NAME, parseName, snapshotName } from './format.ts'
 export { DiskFault, MemoryDisk } from './memory-disk.ts'
 export { OverlayDisk } from './overlay-disk.ts'
 export { SnapshotReader, SnapshotWriter } from './snapshot-files.ts'
+export { SnapshotShelf } from './snapshot-shelf.ts'
