@@ -302,14 +302,19 @@ export class LmdbEngine implements Engine {
     }
     const garbage = this.#garbage.pop()
     if (garbage === undefined) return false
-    const environment = this.#environment!
     try {
-      environment.commit(() => (garbage instanceof Database ? garbage : environment.database(garbage)).drop())
+      this.#environment!.commit(() => this.#drop(garbage))
       return true
     } catch (error) {
       this.#fail(error)
       return false
     }
+  }
+
+  /** Within a commit. */
+  #drop(garbage: Database | string): void {
+    const database = garbage instanceof Database ? garbage : this.#environment!.database(garbage)
+    database.drop()
   }
 
   /** Entries of flushed batches: the host flushes first when it wants what is pending. @throws AntiphonError INVALID_ARGUMENT, CORRUPT, DISK_FAILED */
@@ -487,8 +492,12 @@ export class LmdbEngine implements Engine {
   /** `work`, and the head that makes it count, in one transaction. @throws AntiphonError: the store has failed. */
   #commit(work: () => void): void {
     const { root } = this.#environment!
+    const garbage = this.#garbage
+    const segments = this.#nextSegment
     this.#environment!.commit(() => {
       work()
+      // Under load there are no idle moments: more is dropped than is begun, so that it does not pile up.
+      for (let i = segments - 1; i < this.#nextSegment && garbage.length > 0; i++) this.#drop(garbage.pop()!)
       const log = this.#log
       log.settle()
       if (this.#foundingChanged) this.#checksums.founding = put(root, KEY_FOUNDING, encodeFoundingValue(this.#founding!))
