@@ -39,6 +39,7 @@ export {
   type Zxid,
 } from '@antiphon/ports'
 export {
+  type FlushFigures,
   type Machines,
   type MemberSettings,
   type ReadLeaseSettings,
@@ -46,6 +47,7 @@ export {
   type ReplicaEvents,
   type ReplicaSettings,
   type ReplicaStatus,
+  type SlowFlush,
 } from '@antiphon/replica'
 export { type FileStorageOptions, fileStorage } from '@antiphon/storage-file'
 export { type TcpTransportOptions, tcpTransport } from '@antiphon/transport-tcp'

@@ -2,6 +2,7 @@ import type { Quarantine, RoleName } from '@antiphon/consensus-core'
 import { AntiphonError, type Logger, type PeerId, type Zxid } from '@antiphon/ports'
 import type { TypedEmitter } from 'tiny-typed-emitter'
 import { messageOf } from './errors.ts'
+import type { SlowFlush } from './flush-figures.ts'
 
 export interface RoleChange {
   readonly role: RoleName
@@ -30,6 +31,8 @@ export interface ReplicaEvents {
   quarantined(quarantine: Quarantine): void
   /** It holds a sound state again, as of `zxid` and soon of everything committed. */
   rebuilt(zxid: Zxid): void
+  /** A write took longer than `fsyncWarnMs` to become durable: one event for all that waited at the same time. What it was to acknowledge waited with it. */
+  slowFlush(slow: SlowFlush): void
   /** Something is wrong, and the replica goes on. */
   trouble(error: AntiphonError, peer: PeerId | null): void
   /** The replica stops because of it; `closed` follows. */
@@ -96,6 +99,11 @@ export class Announcer {
   rebuilt(zxid: Zxid): void {
     this.#log('info', { zxid }, 'rebuilt')
     this.#add('rebuilt', zxid)
+  }
+
+  slowFlush(slow: SlowFlush): void {
+    this.#log('warn', { ...slow }, 'a write took long to become durable')
+    this.#add('slowFlush', slow)
   }
 
   trouble(error: AntiphonError, peer: PeerId | null): void {

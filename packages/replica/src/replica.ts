@@ -17,6 +17,7 @@ import {
 import { TypedEmitter } from 'tiny-typed-emitter'
 import { aborted, invalidSettings, messageOf, notReady, quarantined } from './errors.ts'
 import { Announcer, type ReplicaEvents } from './events.ts'
+import type { FlushFigures } from './flush-figures.ts'
 import { metersOf } from './meters.ts'
 import type { WaitOptions } from './reads.ts'
 import { type AnyMachine, type Machines, type ReplicaSettings, type RequestOf, type Resolved, type ResultOf, resolveSettings } from './settings.ts'
@@ -59,6 +60,8 @@ export interface ReplicaStatus {
   readonly machines: Readonly<Record<string, { readonly version: number; readonly digest: string | null }>>
   /** What is no fault yet and wants attention, a sentence each; empty in health. */
   readonly warnings: readonly string[]
+  /** Since the start; with those of a slow disk the event `slowFlush` comes. */
+  readonly flushes: FlushFigures
   readonly closed: boolean
   readonly fault: AntiphonError | null
 }
@@ -193,6 +196,7 @@ export class Replica<M extends Machines = Machines> extends TypedEmitter<Replica
       learners: view.learners.map(({ peer, stage, acked }) => ({ peer, stage, acked })),
       machines: Object.fromEntries(machines),
       warnings: warningsOf(this.id, view, this.#shell.clockWarning),
+      flushes: this.#shell.flushes.figures(),
       closed: this.#shell.isStopped,
       fault: this.#shell.fault,
     }

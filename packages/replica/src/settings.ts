@@ -79,6 +79,8 @@ export interface ReplicaSettings<M extends Machines = Machines> {
   readonly queueBytesMax?: number
   /** Longest stretch of the event loop for work that grows with the state or the log. 10. */
   readonly sliceMs?: number
+  /** A write that takes longer to become durable is told by the event `slowFlush`, and counted. 1,000. */
+  readonly fsyncWarnMs?: number
   /** Bytes under way to a peer and not yet acknowledged; also the bound of uncommitted bytes. 16 MiB. */
   readonly windowBytes?: number
   /** Recent entries that a leader keeps in memory for learners. 8 MiB. */
@@ -121,6 +123,7 @@ export interface Resolved {
   readonly snapshotChunkBytes: number
   readonly queueBytesMax: number
   readonly sliceMs: number
+  readonly fsyncWarnMs: number
   readonly core: Omit<CoreConfig, 'freshEnsembleId' | 'seed'>
 }
 
@@ -140,6 +143,7 @@ type OwnNumber =
   | 'snapshotChunkBytes'
   | 'queueBytesMax'
   | 'sliceMs'
+  | 'fsyncWarnMs'
 
 export const REPLICA_DEFAULTS: Readonly<Record<OwnNumber, number>> = {
   requestBytesMax: 1024 * 1024,
@@ -152,6 +156,7 @@ export const REPLICA_DEFAULTS: Readonly<Record<OwnNumber, number>> = {
   snapshotChunkBytes: 256 * 1024,
   queueBytesMax: 64 * 1024 * 1024,
   sliceMs: 10,
+  fsyncWarnMs: 1000,
 }
 
 /** A change must fit a frame together with its head, and a run holds at least one. */

@@ -15,6 +15,7 @@ import { encodeGreeting, PROTOCOL_VERSIONS } from '@antiphon/wire'
 import { Applier } from './applier.ts'
 import { disputed, diverged, messageOf } from './errors.ts'
 import type { Announcer } from './events.ts'
+import { FlushWatch } from './flush-figures.ts'
 import { Forwarding } from './forwarding.ts'
 import { Gate, type GateHost } from './gate.ts'
 import { Leadership } from './leadership.ts'
@@ -53,6 +54,7 @@ export class Shell {
   readonly core: Core
   readonly links: Links
   readonly gate: Gate
+  readonly flushes: FlushWatch
   fault: AntiphonError | null = null
   readonly #parts: ShellParts
   readonly #self: PeerId
@@ -81,6 +83,7 @@ export class Shell {
     this.#parts = parts
     this.#self = resolved.self
     this.core = new Core(config, stored, this.#now())
+    this.flushes = new FlushWatch(resolved.fsyncWarnMs)
     this.links = new Links(transport, 4 * config.windowBytes)
     this.proposals = new Proposals(resolved, monotonic, () => this.#scheduleFlush())
     this.reads = new Reads(monotonic, () => this.#scheduleFlush())
@@ -332,13 +335,23 @@ export class Shell {
   }
 
   #write(write: Write): void {
-    const { clock, meters } = this.#parts
-    const since = meters === null ? 0 : clock.monotonic()
+    const since = this.#parts.clock.monotonic()
     this.applier.note(write)
     this.#parts.store.write(write, (error) => {
-      meters?.writeMs.observe(clock.monotonic() - since)
+      if (error === null) this.#watchFlush(since)
       this.#onWritten(write, error)
     })
+  }
+
+  #watchFlush(since: Millis): void {
+    const { clock, meters, announcer } = this.#parts
+    const now = clock.monotonic()
+    const { slow: before } = this.flushes
+    const told = this.flushes.durable(since, now)
+    meters?.writeMs.observe(now - since)
+    meters?.writeWorstMs.set(this.flushes.worstMs)
+    if (this.flushes.slow > before) meters?.slowFlushes.add(1)
+    if (told !== null) announcer.slowFlush(told)
   }
 
   /** Only now may be said what the write stands for (rule 5). */
