@@ -5,10 +5,21 @@ import { type Options, parseOptions, USAGE } from './options.ts'
 import { reads } from './reads.ts'
 import { recovery } from './recovery.ts'
 import { lineOf, type Result } from './report.ts'
+import { snapshot } from './snapshot.ts'
+import { storage } from './storage.ts'
 import { transfer } from './transfer.ts'
 import { transport } from './transport.ts'
 
-const SUITES: Readonly<Record<string, (options: Options) => Promise<Result[]>>> = { core, ensemble, reads, recovery, transfer, transport }
+const SUITES: Readonly<Record<string, (options: Options) => Promise<Result[]>>> = {
+  core,
+  ensemble,
+  reads,
+  recovery,
+  snapshot,
+  storage,
+  transfer,
+  transport,
+}
 
 // What a suite has started ends with this process: children by their closed channel, folders when it exits.
 for (const [signal, number] of [

@@ -1,5 +1,6 @@
-import { readdir, readFile } from 'node:fs/promises'
+import { readdir, readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { LogStore } from '@antiphon/ports'
 import { Replica } from '@antiphon/replica'
 import { fileStorage } from '@antiphon/storage-file'
 import { MemoryNetwork } from '@antiphon/transport-memory'
@@ -10,8 +11,10 @@ import { CountingMachine } from './machine.ts'
 import type { Options } from './options.ts'
 import { type Result, result } from './report.ts'
 import { median } from './rounds.ts'
+import { WatchedStore } from './watched.ts'
 
 const ENTRIES = 1_000_000
+const ENTRIES_AFTER = 10_000
 const IN_FLIGHT = 4096
 const MEMBERS = { 1: 'a' }
 
@@ -36,27 +39,68 @@ export function recovery(options: Options): Promise<Result[]> {
       if (count !== ENTRIES) throw new Error(`${count} of ${ENTRIES} entries were applied`)
     }
     return [
+      result('recovery.start', await startBehindSnapshot(join(folder, 'behind'), options.rounds), 's', 'lower', null),
       result('recovery.entries', median(ours), 'entries/s', 'higher', { value: median(reading), against: 'reading the same files and taking their checksum' }),
     ]
   })
 }
 
-async function start(folder: string): Promise<Replica<{ counting: CountingMachine }>> {
+/** Seconds of a start with 1,000,000 entries behind the newest snapshot, still there, and `ENTRIES_AFTER` after it. */
+async function startBehindSnapshot(folder: string, rounds: number): Promise<number> {
+  // The log is kept from the oldest snapshot on: an early one keeps all of it.
+  const early = new WatchedStore(fileStorage({ folder }))
+  const earlySaved = early.saved()
+  const first = await start(folder, { storage: early.store, snapshotEveryEntries: 1 })
+  await earlySaved
+  await first.close()
+  const late = new WatchedStore(fileStorage({ folder }))
+  const lateSaved = late.saved()
+  const second = await start(folder, { storage: late.store, snapshotEveryEntries: ENTRIES })
+  await fill(second)
+  const { meta } = await lateSaved
+  const { last } = second.status()
+  await fill(second, ENTRIES_AFTER - (last - meta.zxid))
+  await second.close()
+  const seconds: number[] = []
+  for (let round = 0; round < rounds; round++) {
+    const begun = performance.now()
+    const replica = await start(folder)
+    seconds.push((performance.now() - begun) / 1000)
+    const { count } = replica.machines.counting
+    await replica.close()
+    if (count < ENTRIES + ENTRIES_AFTER / 2) throw new Error(`${count} entries were restored and applied`)
+  }
+  if ((await bytesIn(folder)) < ENTRIES * RECORD_BYTES) throw new Error('the log behind the snapshot is gone')
+  return median(seconds)
+}
+
+async function bytesIn(folder: string): Promise<number> {
+  let bytes = 0
+  for (const file of await readdir(folder, { withFileTypes: true, recursive: true })) {
+    if (file.isFile()) bytes += (await stat(join(file.parentPath, file.name))).size
+  }
+  return bytes
+}
+
+async function start(
+  folder: string,
+  { storage = fileStorage({ folder }), snapshotEveryEntries = Number.MAX_SAFE_INTEGER }: { storage?: LogStore; snapshotEveryEntries?: number } = {},
+): Promise<Replica<{ counting: CountingMachine }>> {
   const replica = await Replica.start({
     id: 1,
     members: MEMBERS,
     machines: { counting: new CountingMachine() },
-    storage: fileStorage({ folder }),
+    storage,
     transport: new MemoryNetwork().transport('a'),
-    snapshotEveryEntries: Number.MAX_SAFE_INTEGER,
+    snapshotEveryEntries,
   })
   await replica.ready({ timeoutMs: 120_000 })
   return replica
 }
 
-async function fill(replica: Replica<{ counting: CountingMachine }>): Promise<void> {
+async function fill(replica: Replica<{ counting: CountingMachine }>, entries: number = ENTRIES): Promise<void> {
   const payload = new Uint8Array(RECORD_BYTES).fill(7)
-  for (let left = ENTRIES; left > 0; left -= IN_FLIGHT) {
+  for (let left = entries; left > 0; left -= IN_FLIGHT) {
     await Promise.all(Array.from({ length: Math.min(left, IN_FLIGHT) }, () => replica.propose('counting', payload)))
   }
 }
