@@ -156,6 +156,38 @@ describe('a Table', () => {
     expect([table.size, [...table]]).toEqual([0, []])
   })
 
+  test('its digest tells what it holds, however it came to that', () => {
+    const table = new Table<unknown>()
+    const empty = table.digest()
+    let random = 1
+    for (let i = 0; i < 3000; i++) {
+      random = (Math.imul(random, 1103515245) + 12345) >>> 0
+      const key = `key ${(random >>> 8) % 200}`
+      if (random % 3 === 0) table.delete(key)
+      else table.set(key, random % 5 === 0 ? undefined : { n: random % 7, words: ['a', `${random % 11}`] })
+    }
+    const same = new Table<unknown>()
+    for (const [key, value] of [...table].reverse()) same.set(key, value)
+    expect(table.size).toBeGreaterThan(100)
+    expect(same.digest()).toBe(table.digest())
+    const told = new Set([empty, table.digest()])
+    for (const [key, value] of [
+      ['key 1', 'another value'],
+      ['key 2', 'another value'],
+      ['another key', undefined],
+    ] as const) {
+      same.set(key, value)
+      told.add(same.digest())
+    }
+    same.delete('key 1')
+    told.add(same.digest())
+    expect(told.size).toBe(6)
+    const [left, right] = [new Table<number>().set('a', 1).set('b', 2), new Table<number>().set('a', 2).set('b', 1)]
+    expect(left.digest()).not.toBe(right.digest())
+    same.clear()
+    expect(same.digest()).toBe(empty)
+  })
+
   test('values in it cannot be written to', () => {
     const table = new Table<{ n: number; tags: Set<string> }>().set('a', { n: 1, tags: new Set() })
     expect(() => (table.get('a')!.n = 2)).toThrow()

@@ -12,8 +12,6 @@ interface Shard<Value> {
   entries: Map<string, Value>
   /** The newest view that shares `entries`. */
   view: number
-  /** Null since the last change. */
-  digest: bigint | null
 }
 
 /**
@@ -27,6 +25,8 @@ export class Table<Value> implements MutableModel {
   readonly #digester = new Digester()
   #size = 0
   #views = 0
+  /** The sum of all entries' digests: a write costs what one entry costs, and asking for it nothing. */
+  #digest = 0n
 
   get size(): number {
     return this.#size
@@ -41,16 +41,20 @@ export class Table<Value> implements MutableModel {
   }
 
   set(key: string, value: Value): this {
-    const shard = this.#writable(shardOf(key))
-    const before = shard.entries.size
-    shard.entries.set(key, frozenDeep(value))
-    this.#size += shard.entries.size - before
+    const frozen = frozenDeep(value)
+    const { entries } = this.#writable(shardOf(key))
+    if (entries.has(key)) this.#add(-this.#digestOf(key, entries.get(key)!))
+    else this.#size++
+    entries.set(key, frozen)
+    this.#add(this.#digestOf(key, frozen))
     return this
   }
 
   delete(key: string): boolean {
     if (!this.has(key)) return false
-    this.#writable(shardOf(key)).entries.delete(key)
+    const { entries } = this.#writable(shardOf(key))
+    this.#add(-this.#digestOf(key, entries.get(key)!))
+    entries.delete(key)
     this.#size--
     return true
   }
@@ -58,6 +62,7 @@ export class Table<Value> implements MutableModel {
   clear(): void {
     this.#shards.fill(undefined)
     this.#size = 0
+    this.#digest = 0n
   }
 
   *[Symbol.iterator](): Generator<[string, Value], void, undefined> {
@@ -88,24 +93,26 @@ export class Table<Value> implements MutableModel {
     this.set(key, value)
   }
 
+  /** Of the entries, whatever their order: as they were put in, and taken away as they were then found. */
   digest(): bigint {
-    let digest = 0n
-    this.#shards.forEach((shard, index) => {
-      if (shard === undefined || shard.entries.size === 0) return
-      shard.digest ??= this.#digester.digest([index, [...shard.entries]])
-      digest = (digest + shard.digest) & 0xffff_ffff_ffff_ffffn
-    })
-    return digest
+    return this.#digest
+  }
+
+  #digestOf(key: string, value: Value): bigint {
+    return this.#digester.digest([key, value])
+  }
+
+  #add(difference: bigint): void {
+    this.#digest = BigInt.asUintN(64, this.#digest + difference)
   }
 
   #writable(index: number): Shard<Value> {
     const shard = this.#shards[index]
-    if (shard === undefined) return (this.#shards[index] = { entries: new Map(), view: 0, digest: null })
+    if (shard === undefined) return (this.#shards[index] = { entries: new Map(), view: 0 })
     if (shard.view > 0) {
       shard.entries = new Map(shard.entries)
       shard.view = 0
     }
-    shard.digest = null
     return shard
   }
 }
