@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url'
 import { main } from '@antiphon/cli'
 import type { LogStore } from '@antiphon/ports'
 import { fileStorage } from '@antiphon/storage-file'
+import { lmdbStorage } from '@antiphon/storage-lmdb'
 import { expect, onTestFinished, test } from 'vitest'
 import { closeAll, numbered, startOn, written } from './ensemble.ts'
 
@@ -194,6 +195,23 @@ test('a store is migrated, and the member goes on from the new one', async () =>
   expect(running[0]!.replica.status()).toMatchObject({ votes: true })
   await running[0]!.machine.dispatch.note('more')
   expect(await run('migrate', moved, join(folder, 'elsewhere'))).toMatchObject({ status: 2, err: expect.stringContaining('FOLDER_IN_USE') })
+})
+
+test('a store goes to LMDB and back, and the member with it', async () => {
+  const folder = await scratch()
+  const stores = storesIn(folder, [1, 2, 3])
+  await written(stores, numbered(40), { snapshotEveryEntries: 15 })
+  const [there, back] = [join(folder, 'lmdb'), join(folder, 'back')]
+  expect(await run('migrate', join(folder, 'm1'), `lmdb:${there}`)).toMatchObject({ status: 0, out: expect.stringContaining('(lmdb)') })
+  stores.set(1, lmdbStorage({ folder: there, mainThread: true }))
+  const running = await startOn(stores)
+  await running[0]!.machine.dispatch.note('in LMDB')
+  await closeAll(running)
+  expect(await run('migrate', `lmdb:${there}`, back)).toMatchObject({ status: 0, out: expect.stringContaining('(file)') })
+  stores.set(1, fileStorage({ folder: back, mainThread: true }))
+  const again = await startOn(stores)
+  expect((await again[0]!.machine.read()).notes).toEqual([...numbered(40), 'in LMDB'])
+  expect(again[0]!.replica.status()).toMatchObject({ votes: true })
 })
 
 test('certificates are written for each member, keys for their owner alone', async () => {

@@ -7,11 +7,13 @@ import { fileStorage } from '@antiphon/storage-file'
 export interface Place {
   readonly kind: string
   readonly folder: string
-  open(): LogStore
+  open(): Promise<LogStore>
 }
 
-const KINDS: Readonly<Record<string, (folder: string) => LogStore>> = {
-  file: (folder) => fileStorage({ folder, mainThread: true }),
+const KINDS: Readonly<Record<string, (folder: string) => Promise<LogStore>>> = {
+  file: async (folder) => fileStorage({ folder, mainThread: true }),
+  // Loaded by those alone who ask for it: it stands on a native module.
+  lmdb: async (folder) => (await import('@antiphon/storage-lmdb')).lmdbStorage({ folder, mainThread: true }),
 }
 
 /** @throws AntiphonError INVALID_ARGUMENT */

@@ -9,7 +9,7 @@ export async function migrateStore(from: string, to: string): Promise<Outcome> {
   if (old.folder === made.folder) throw invalidArgument('both stores have one folder', 'Name another folder for the new store.')
   await expectFilled(old.folder)
   await expectEmpty(made.folder)
-  const { state, entries, snapshotBytes } = await migrate(old.open(), made.open())
+  const { state, entries, snapshotBytes } = await migrate(await old.open(), await made.open())
   const report = { storeId: state.storeId, from: old.folder, to: made.folder, kind: made.kind, last: state.log.last, entries, snapshotBytes }
   const text =
     `store ${state.storeId} is now in ${made.folder} (${made.kind}), with the history to ${formatZxid(state.log.last)}: a snapshot of ${count(snapshotBytes)} bytes, ` +

@@ -23,10 +23,11 @@ export async function restoreInto(file: string, flags: RestoreFlags): Promise<Ou
   if (new Set(folders).size < folders.length) throw invalidArgument('two members have one folder', 'Give each member a folder of its own.')
   const made = new Map<Place, boolean>()
   for (const place of places.values()) made.set(place, !(await expectEmpty(place.folder)))
-  const members = [...places].map(([id, place]): RestoreMember => {
+  const members: RestoreMember[] = []
+  for (const [id, place] of places) {
     const role = observers === null ? {} : { role: observers.includes(id) ? ('observer' as const) : ('voter' as const) }
-    return { id, store: place.open(), ...role }
-  })
+    members.push({ id, store: await place.open(), ...role })
+  }
   try {
     const restored = await restore(() => readWhole(file), members)
     const { ensembleId, backup } = restored
