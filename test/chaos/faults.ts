@@ -4,6 +4,9 @@ import { type Ensemble, IDS } from './ensemble.ts'
 
 const GAP_MS_MAX = 1500
 const AT_ONCE_MAX = 2
+const WORK_MS = 1000
+const WORK_MS_MAX = 10_000
+const LOOK_MS = 20
 
 type Heal = () => void | Promise<void>
 
@@ -16,13 +19,15 @@ interface Kind {
   readonly msMax: number
   /** How many members it is about. */
   readonly targets: number
+  /** Strikes an ensemble that works: when the faults before it have healed and somebody leads under load, for a little while. */
+  readonly atWork?: true
   readonly fault: Fault
 }
 
 const KINDS: readonly Kind[] = [
   { name: 'kill -9', msMin: 100, msMax: 2500, targets: 1, fault: (ensemble, [target]) => [ensemble.kill(target!)] },
   { name: 'kill -9', msMin: 100, msMax: 2500, targets: 2, fault: (ensemble, targets) => targets.slice(0, 2).map((id) => ensemble.kill(id)) },
-  { name: 'kill -9', msMin: 50, msMax: 1000, targets: 5, fault: (ensemble, targets) => targets.map((id) => ensemble.kill(id)) },
+  { name: 'kill -9', msMin: 50, msMax: 1000, targets: 5, atWork: true, fault: (ensemble, targets) => targets.map((id) => ensemble.kill(id)) },
   { name: 'SIGSTOP', msMin: 200, msMax: 4000, targets: 1, fault: (ensemble, [target]) => [ensemble.pause(target!)] },
   { name: 'SIGSTOP', msMin: 200, msMax: 3000, targets: 3, fault: (ensemble, targets) => targets.slice(0, 3).map((id) => ensemble.pause(id)) },
   {
@@ -94,6 +99,10 @@ export async function makeFaults(ensemble: Ensemble, random: SeededRandom, deadl
     if (performance.now() >= deadline) break
     if (deck.length === 0) deck = random.shuffle([...kinds])
     const kind = deck.pop()!
+    if (kind.atWork === true) {
+      await Promise.all(standing)
+      await atWork(ensemble)
+    }
     const targets = random.shuffle([...IDS])
     const atLeader = random.chance(0.5)
     const ms = random.between(kind.msMin, kind.msMax)
@@ -111,4 +120,14 @@ export async function makeFaults(ensemble: Ensemble, random: SeededRandom, deadl
   }
   await Promise.all(standing)
   return faults
+}
+
+/** Somebody leads, and has done so for a while. Gives up after a longer one. */
+async function atWork(ensemble: Ensemble): Promise<void> {
+  let since: number | null = null
+  for (const until = performance.now() + WORK_MS_MAX; performance.now() < until; await wait(LOOK_MS)) {
+    if (ensemble.leadership.leader === null) since = null
+    else since ??= performance.now()
+    if (since !== null && performance.now() - since >= WORK_MS) return
+  }
 }
