@@ -12,6 +12,8 @@ import { judge } from './verdict.ts'
 
 const READY_MS = 60_000
 const AGREE_MS = 90_000
+const FINDINGS_MAX = 20
+const LINE_MAX = 1000
 
 export interface ChaosOptions {
   readonly seed: number
@@ -55,7 +57,7 @@ export async function runChaos({ seed, store, ms, say }: ChaosOptions): Promise<
       const state = await agreed(ensemble, AGREE_MS)
       const { operations } = clients
       const { findings, ...verdict } = judge(operations, state, performance.now())
-      for (const line of [...findings, ...ensemble.failures]) say(line)
+      for (const line of [...findings.slice(0, FINDINGS_MAX), ...ensemble.failures]) say(line.slice(0, LINE_MAX))
       const { elections, leaderlessMsMax } = ensemble.leadership
       const report = { operations: operations.length, faults, elections, ...verdict, leaderlessMsMax }
       return { report, ok: report.lost === 0 && report.doubled === 0 && report.linearizable && ensemble.failures.length === 0 }
