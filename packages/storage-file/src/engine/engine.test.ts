@@ -205,6 +205,21 @@ test('compaction keeps what is asked for, and a snapshot that is read', () => {
   driver.expectSound()
 })
 
+test('a snapshot takes the place of one of the same ZXID that is under way and void, whose leftovers go', () => {
+  const driver = new Driver(new MemoryDisk())
+  driver.open()
+  for (let i = 0; i < 4; i++) driver.write({ append: [runBehind(driver.durable.tail, 1, 3)] })
+  const meta = driver.durable.metaAt(driver.durable.tail)
+  const given = [driver.engine.beginSnapshot(meta), driver.engine.beginSnapshot(meta)]
+  driver.save(driver.durable.tail, bytesOf('sound'))
+  given[0]!.abort()
+  expect(driver.readSnapshot()).toEqual(bytesOf('sound'))
+  driver.disk.kill()
+  driver.open()
+  expect(driver.readSnapshot()).toEqual(bytesOf('sound'))
+  expect(driver.disk.list().filter((name) => name.endsWith('.new'))).toEqual([])
+})
+
 test('a staged generation is seen only when a write has installed it (rule 14)', () => {
   const driver = new Driver(new MemoryDisk())
   driver.open()

@@ -184,7 +184,7 @@ export const snapshotName = (generation: number, zxid: Zxid): string => `snapsho
 
 /** What a file's name says; null when it is none of ours. `aside` ones are leftovers. */
 export function parseName(name: string): { kind: 'log' | 'snapshot'; generation: number; number: number; aside: boolean } | null {
-  const match = /^(?:(log)-([0-9a-f]{8})-([0-9a-f]{8})|snapshot-([0-9a-f]{8})-([0-9a-f]{16}))(\.new)?$/.exec(name)
+  const match = /^(?:(log)-([0-9a-f]{8})-([0-9a-f]{8})|snapshot-([0-9a-f]{8})-([0-9a-f]{16}))((?:-[0-9]+)?\.new)?$/.exec(name)
   if (match === null) return null
   const kind = match[1] === undefined ? 'snapshot' : 'log'
   return { kind, generation: Number.parseInt(match[2] ?? match[4]!, 16), number: Number.parseInt(match[3] ?? match[5]!, 16), aside: match[6] !== undefined }

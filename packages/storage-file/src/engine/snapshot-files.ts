@@ -31,6 +31,7 @@ export class SnapshotWriter implements SnapshotSink {
   readonly meta: SnapshotMeta
   readonly generation: number
   readonly #disk: CheckedDisk
+  readonly #aside: string
   readonly #file: FileHandle
   readonly #headChecksum: number
   #offset: number
@@ -53,7 +54,8 @@ export class SnapshotWriter implements SnapshotSink {
       .raw(encoded)
     this.#headChecksum = crc32(writer.finish())
     const head = writer.u32(this.#headChecksum).finish()
-    this.#file = disk.open(name + ASIDE, 'create')
+    this.#aside = freeAside(disk, name)
+    this.#file = disk.open(this.#aside, 'create')
     this.#offset = head.length
     try {
       disk.write(this.#file, head, 0)
@@ -80,7 +82,7 @@ export class SnapshotWriter implements SnapshotSink {
     this.append(writer.u32(crc32(writer.finish(), this.#headChecksum)).finish())
     this.#disk.sync(this.#file)
     this.#disk.close(this.#file)
-    this.#disk.rename(this.name + ASIDE, this.name)
+    this.#disk.rename(this.#aside, this.name)
     this.#disk.syncDirectory()
   }
 
@@ -90,9 +92,17 @@ export class SnapshotWriter implements SnapshotSink {
       this.#disk.close(this.#file)
     } catch {}
     try {
-      this.#disk.remove(this.name + ASIDE)
+      this.#disk.remove(this.#aside)
     } catch {}
   }
+}
+
+/** Two snapshots of one ZXID may be under way: one of our own, which has become void, and the one that takes its place. */
+function freeAside(disk: CheckedDisk, name: string): string {
+  const taken = disk.list()
+  let aside = name + ASIDE
+  for (let n = 2; taken.includes(aside); n++) aside = `${name}-${n}${ASIDE}`
+  return aside
 }
 
 /** A finished snapshot, open. */
