@@ -1,7 +1,7 @@
 import { AntiphonError, type LogStore, type Transport } from '@antiphon/ports'
 import { type Machines, Replica, type ReplicaSettings } from '@antiphon/replica'
 import { fileStorage } from '@antiphon/storage-file'
-import { tcpTransport } from '@antiphon/transport-tcp'
+import { type TcpTransportOptions, tcpTransport } from '@antiphon/transport-tcp'
 
 /** Those of `Replica.start`, with a folder and TCP where it wants a store and a transport. */
 export interface StartSettings<M extends Machines> extends Omit<ReplicaSettings, 'machines' | 'storage' | 'transport'> {
@@ -11,9 +11,13 @@ export interface StartSettings<M extends Machines> extends Omit<ReplicaSettings,
   readonly folder?: string
   /** Where to listen, `host:port`, if that is not where the others dial: behind a container's or a cloud's address, say `0.0.0.0:7001`. */
   readonly listen?: string
+  /** Encrypts what members say to each other, and binds each member's id to its certificate: `{ key, cert, ca }` in PEM. */
+  readonly tls?: NonNullable<TcpTransportOptions['tls']>
+  /** Shared by all members, who prove it to each other: where TLS is not wanted, or besides. */
+  readonly secret?: NonNullable<TcpTransportOptions['secret']>
   /** Instead of files in `folder`. */
   readonly storage?: LogStore
-  /** Instead of TCP. */
+  /** Instead of TCP; it has its own ways of authentication. */
   readonly transport?: Transport
 }
 
@@ -24,9 +28,13 @@ export interface StartSettings<M extends Machines> extends Omit<ReplicaSettings,
 export function start<const M extends Machines>(settings: StartSettings<M>): Promise<Replica<M>> {
   try {
     if (typeof settings !== 'object' || settings === null) throw invalidSettings('the settings are missing', 'Pass { id, members, folder, machines }.')
-    const { folder, listen, storage, transport, ...rest } = settings
+    const { folder, listen, tls, secret, storage, transport, ...rest } = settings
     expectMember(rest)
-    return Replica.start<M>({ ...rest, storage: storage ?? filesIn(folder), transport: transport ?? tcpTransport({ listen: listen ?? addressOf(rest) }) })
+    if (transport !== undefined && (tls ?? secret ?? listen) !== undefined)
+      throw invalidSettings('`listen`, `tls` and `secret` are for the TCP transport that is made here', 'Give them to your own `transport`.')
+    const tcp = (): Transport =>
+      tcpTransport({ listen: listen ?? addressOf(rest), ...(tls === undefined ? {} : { tls }), ...(secret === undefined ? {} : { secret }) })
+    return Replica.start<M>({ ...rest, storage: storage ?? filesIn(folder), transport: transport ?? tcp() })
   } catch (error) {
     return Promise.reject(error)
   }
@@ -47,7 +55,9 @@ function expectMember({ id, members }: Pick<ReplicaSettings, 'id' | 'members'>):
   if (!Object.hasOwn(members, id)) throw invalidSettings(`member ${id} is not among \`members\``, LIST_ALL)
   const seen = new Map<string, string>()
   const alone = Object.keys(members).length === 1
-  for (const other of Object.keys(members)) {
+  for (const [other, member] of Object.entries(members)) {
+    // Nobody dials it.
+    if (typeof member === 'object' && member?.role === 'observer' && member.address === '') continue
     const address = addressOf({ id: Number(other), members })
     if (/:0*$/.test(address) && !alone) throw invalidSettings(`member ${other} has the port 0, where nobody can dial it`, 'Give each member a port of its own.')
     const twin = seen.get(address)
