@@ -24,7 +24,10 @@ export interface Restored {
   readonly origins: OriginTable
 }
 
-/** Gives the loop back to the host whenever a slice is used up. */
+/** Of a slice: what is left is for the step that is under way when it is asked. */
+const USED_UP_AFTER = 0.8
+
+/** Gives the loop back to the host whenever a slice is used up, or as good as. */
 export class Slicer {
   readonly #clock: Clock
   readonly #sliceMs: Millis
@@ -33,7 +36,7 @@ export class Slicer {
   constructor(clock: Clock, sliceMs: Millis) {
     this.#clock = clock
     this.#sliceMs = sliceMs
-    this.#until = clock.monotonic() + sliceMs
+    this.#until = clock.monotonic() + USED_UP_AFTER * sliceMs
   }
 
   get isUsedUp(): boolean {
@@ -42,7 +45,7 @@ export class Slicer {
 
   async pause(): Promise<void> {
     await new Promise<void>((resolve) => this.#clock.defer(resolve))
-    this.#until = this.#clock.monotonic() + this.#sliceMs
+    this.#until = this.#clock.monotonic() + USED_UP_AFTER * this.#sliceMs
   }
 }
 

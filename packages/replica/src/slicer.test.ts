@@ -1,0 +1,22 @@
+import { systemClock } from '@antiphon/ports'
+import { expect, test } from 'vitest'
+import { Slicer } from './snapshots.ts'
+
+test('steps that are much shorter than a slice never make one longer than it was told, and use most of it', async () => {
+  let now = 0
+  const slicer = new Slicer({ ...systemClock(), monotonic: () => now }, 10)
+  const slices: number[] = []
+  let begun = now
+  for (let step = 0; step < 1000; step++) {
+    now += 1.3
+    if (!slicer.isUsedUp) continue
+    slices.push(now - begun)
+    // What others do meanwhile is not ours.
+    now += 50
+    await slicer.pause()
+    begun = now
+  }
+  expect(slices.length).toBeGreaterThan(100)
+  expect(Math.max(...slices)).toBeLessThanOrEqual(10)
+  expect(Math.min(...slices)).toBeGreaterThanOrEqual(8)
+})
