@@ -3,6 +3,7 @@ import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type LogStore, type Run, ZERO } from '@antiphon/ports'
 import { fileStorage } from '@antiphon/storage-file'
+import { lmdbStorage } from '@antiphon/storage-lmdb'
 import { RunBuilder } from '@antiphon/wire'
 import { inFolder } from './folder.ts'
 import { Latencies } from './latencies.ts'
@@ -12,7 +13,10 @@ import { type Result, result } from './report.ts'
 import { median } from './rounds.ts'
 
 const BATCHES = [1, 100, 1000]
-const STORES: Readonly<Record<string, (folder: string) => LogStore>> = { file: (folder) => fileStorage({ folder }) }
+const STORES: Readonly<Record<string, (folder: string) => LogStore>> = {
+  file: (folder) => fileStorage({ folder }),
+  lmdb: (folder) => lmdbStorage({ folder }),
+}
 const STORE_ID = '0'.repeat(32)
 
 interface Figures {
