@@ -14,7 +14,7 @@ export const IDS: readonly number[] = [1, 2, 3, 4, 5]
 const SMALL_DISK_ID = 5
 /** Of LMDB, room for a map that grows. */
 const SMALL_DISK_MEBIBYTES = 96
-const SNAPSHOT_EVERY_ENTRIES = 2000
+const SNAPSHOT_EVERY_ENTRIES = 300
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 const PROGRAM = fileURLToPath(new URL('./member.ts', import.meta.url))
 

@@ -61,10 +61,12 @@ export class ChaosMachine implements StateMachine<ChaosRequest, ChaosResult> {
     return results
   }
 
-  *snapshot(): Iterable<Uint8Array> {
-    const text = JSON.stringify([...this.#values])
-    const bytes = encoder.encode(text)
-    for (let at = 0; at < bytes.length; at += CHUNK_BYTES) yield bytes.subarray(at, at + CHUNK_BYTES)
+  /** Fixed when it is called, not when it is first read from. */
+  snapshot(): Iterable<Uint8Array> {
+    const bytes = encoder.encode(JSON.stringify([...this.#values]))
+    const chunks: Uint8Array[] = []
+    for (let at = 0; at < bytes.length; at += CHUNK_BYTES) chunks.push(bytes.subarray(at, at + CHUNK_BYTES))
+    return chunks
   }
 
   async restore(_zxid: Zxid, chunks: AsyncIterable<Uint8Array>): Promise<void> {

@@ -48,18 +48,25 @@ export async function runChaos({ seed, store, ms, say }: ChaosOptions): Promise<
   try {
     const ensemble = await Ensemble.start(folder, store, say)
     try {
-      await agreed(ensemble, READY_MS)
+      const ready = await agreed(ensemble, READY_MS)
+      if (ready.disagreement !== null) throw new Error(`the ensemble is not ready: ${[ready.disagreement, ...ensemble.failures].join('; ')}`)
       const clients = new Clients(ensemble, random.fork(1))
       const load = clients.run()
       const faults = await makeFaults(ensemble, random.fork(2), performance.now() + ms, say)
       clients.stop()
       await load
-      const state = await agreed(ensemble, AGREE_MS)
+      const { states, disagreement } = await agreed(ensemble, AGREE_MS)
       const { operations } = clients
-      const { findings, ...verdict } = judge(operations, state, performance.now())
+      const ended = performance.now()
+      // Of members that differ, the worst counts.
+      const verdicts = states.map((state) => judge(operations, state, ended))
+      const findings = [...(disagreement === null ? [] : [disagreement]), ...verdicts.flatMap((verdict) => verdict.findings)]
+      const lost = Math.max(...verdicts.map((verdict) => verdict.lost))
+      const doubled = Math.max(...verdicts.map((verdict) => verdict.doubled))
+      const linearizable = disagreement === null && verdicts.every((verdict) => verdict.linearizable)
       for (const line of [...findings.slice(0, FINDINGS_MAX), ...ensemble.failures]) say(line.slice(0, LINE_MAX))
       const { elections, leaderlessMsMax } = ensemble.leadership
-      const report = { operations: operations.length, faults, elections, ...verdict, leaderlessMsMax }
+      const report = { operations: operations.length, faults, elections, lost, doubled, linearizable, leaderlessMsMax }
       return { report, ok: report.lost === 0 && report.doubled === 0 && report.linearizable && ensemble.failures.length === 0 }
     } finally {
       await ensemble.close()
@@ -69,18 +76,26 @@ export async function runChaos({ seed, store, ms, say }: ChaosOptions): Promise<
   }
 }
 
-/** The state that all members hold, when they hold the same. @throws Error when they do not in time */
-async function agreed(ensemble: Ensemble, ms: number): Promise<ChaosState> {
+interface Agreement {
+  /** Those that members hold: one, when they agree. One that does not answer holds nothing. */
+  readonly states: readonly ChaosState[]
+  readonly disagreement: string | null
+}
+
+/** Waits until all members hold the same state, so long at most. */
+async function agreed(ensemble: Ensemble, ms: number): Promise<Agreement> {
   const deadline = performance.now() + ms
   for (;;) {
     const timeoutMs = Math.max(1000, Math.ceil(deadline - performance.now()))
     const answers = await Promise.all(IDS.map((id) => ensemble.call(id, { command: 'state', argument: { timeoutMs } })))
     const states = answers.map((answer) => ('value' in answer ? (answer.value as { digest: string; state: string }) : null))
     const [first] = states
-    if (first && states.every((each) => each?.digest === first.digest && each.state === first.state)) return JSON.parse(first.state)
+    if (first && states.every((each) => each?.digest === first.digest && each.state === first.state))
+      return { states: [JSON.parse(first.state)], disagreement: null }
     if (performance.now() > deadline) {
-      const told = answers.map((answer, i) => `member ${IDS[i]}: ${'value' in answer ? states[i]!.digest : `${answer.code} ${answer.message}`}`)
-      throw new Error(`the members do not agree after ${ms} ms: ${[...told, ...ensemble.failures].join('; ')}`)
+      const told = answers.map((answer, i) => `member ${IDS[i]} ${'value' in answer ? states[i]!.digest : `${answer.code} ${answer.message}`}`)
+      const distinct = new Set(states.map((each) => each?.state ?? '{}'))
+      return { states: [...distinct].map((each) => JSON.parse(each)), disagreement: `the members do not agree after ${ms} ms: ${told.join(', ')}` }
     }
     await wait(50)
   }
