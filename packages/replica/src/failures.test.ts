@@ -217,7 +217,7 @@ test('rule 22: a replica that catches up by a snapshot finds in it what became o
 })
 
 test('a snapshot whose transfer is broken off again and again arrives in the end', async () => {
-  const three = ensemble(3, { snapshotEveryEntries: 50, retainSnapshots: 1, recentBytes: 0 }, { delayMs: 2 })
+  const three = ensemble(3, { snapshotEveryEntries: 50, retainSnapshots: 1, recentBytes: 0, snapshotChunkBytes: 8192 }, { delayMs: 2 })
   await three.startAll()
   const late = three.follower().id
   await three.stop(late)
