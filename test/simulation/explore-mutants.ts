@@ -157,7 +157,7 @@ export const CORE_MUTANTS: readonly CoreMutant[] = [
       },
     ],
     bounds: { ...CALM, counterMax: 1 },
-    breach: /leads epoch 2, which no quorum has acknowledged$/,
+    breach: /leads epoch 2, which no quorum that knows no more has acknowledged$/,
   },
 ]
 
