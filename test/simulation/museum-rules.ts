@@ -354,18 +354,6 @@ const RULE_23: readonly Mutant[] = [
     ],
   },
   {
-    bug: '23d',
-    rule: 23,
-    name: 'a voter that starts again has forgotten what its echo promised',
-    patches: [
-      {
-        file: `${CORE}/lease-promise.ts`,
-        text: 'epochs.accepted === 0 || to === config.self ? now : now + holdMs(config)',
-        replacement: 'epochs.accepted >= 0 ? now : now + holdMs(config)',
-      },
-    ],
-  },
-  {
     bug: '23e',
     rule: 23,
     name: 'a voter is free as soon as anybody looks for a leader',
