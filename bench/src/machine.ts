@@ -33,8 +33,8 @@ export class CountingMachine implements StateMachine<Uint8Array, number> {
     return results
   }
 
-  *snapshot(): Iterable<Uint8Array> {
-    yield new TextEncoder().encode(JSON.stringify([this.count, this.#fold]))
+  snapshot(): Iterable<Uint8Array> {
+    return [new TextEncoder().encode(JSON.stringify([this.count, this.#fold]))]
   }
 
   async restore(_zxid: number, chunks: AsyncIterable<Uint8Array>): Promise<void> {

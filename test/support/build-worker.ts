@@ -10,6 +10,7 @@ export async function buildWorker(...names: readonly [string, ...string[]]): Pro
   const lock = join(ROOT, 'node_modules/.cache/worker-build')
   await mkdir(join(ROOT, 'node_modules/.cache'), { recursive: true })
   const deadline = Date.now() + 60_000
+  // Other processes hold the lock: a folder on the disk, of which nobody tells when it goes.
   while (!(await tryLock(lock, deadline))) await new Promise((resolve) => setTimeout(resolve, 50))
   try {
     if (await isFresh(names)) return

@@ -12,10 +12,10 @@ import {
   listen,
   listeningAt,
   parseAddress,
+  renewedTls,
   serverOptions,
   type TlsMaterial,
   type TlsOptions,
-  validateTls,
 } from '@antiphon/transport-kit/node'
 import { type TcpSettings, type TcpTransportOptions, tcpSettings } from './options.ts'
 import { SocketPipe } from './socket-pipe.ts'
@@ -70,11 +70,8 @@ class TcpDoor implements Door {
   }
 
   reloadTls(material: TlsMaterial): void {
-    if (this.#tls === null) throw invalidSettings('this transport was made without TLS', 'Give `tls` when it is made.')
-    const tls = { ...this.#tls, ...material }
-    validateTls(tls, this.#settings.prover !== null)
-    this.#tls = tls
-    ;(this.#server as TlsServer | null)?.setSecureContext(contextOf(tls))
+    this.#tls = renewedTls(this.#tls, material, this.#settings.prover !== null)
+    ;(this.#server as TlsServer | null)?.setSecureContext(contextOf(this.#tls))
   }
 
   async open(enter: (pipe: Pipe) => void, trouble: (error: AntiphonError) => void): Promise<void> {

@@ -5,6 +5,7 @@ export {
   clientIdentity,
   clientOptions,
   contextOf,
+  renewedTls,
   serverOptions,
   type TlsMaterial,
   type TlsOptions,

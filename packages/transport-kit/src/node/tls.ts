@@ -37,6 +37,14 @@ export function validateTls(tls: TlsOptions, hasSecret: boolean): void {
   }
 }
 
+/** `tls` with renewed certificates. @throws AntiphonError INVALID_SETTINGS; also where there was no TLS before. */
+export function renewedTls(tls: TlsOptions | null, material: TlsMaterial, hasSecret: boolean): TlsOptions {
+  if (tls === null) throw invalidSettings('this transport was made without TLS', 'Give `tls` when it is made.')
+  const renewed = { ...tls, ...material }
+  validateTls(renewed, hasSecret)
+  return renewed
+}
+
 type Context = { key: Buffer; cert: Buffer; ca: Buffer[]; passphrase?: string; minVersion: 'TLSv1.2' }
 
 export function contextOf({ key, cert, ca, passphrase }: TlsMaterial): Context {

@@ -14,10 +14,10 @@ import {
   Doorkeeper,
   listen,
   listeningAt,
+  renewedTls,
   serverOptions,
   type TlsMaterial,
   type TlsOptions,
-  validateTls,
 } from '@antiphon/transport-kit/node'
 import { WebSocket, WebSocketServer } from 'ws'
 import type { WebSocketSettings } from './options.ts'
@@ -52,11 +52,8 @@ export class WebSocketDoor implements Door {
   }
 
   reloadTls(material: TlsMaterial): void {
-    if (this.#tls === null) throw invalidSettings('this transport was made without TLS', 'Give `tls` when it is made.')
-    const tls = { ...this.#tls, ...material }
-    validateTls(tls, this.#settings.prover !== null)
-    this.#tls = tls
-    ;(this.#own as HttpsServer | null)?.setSecureContext(contextOf(tls))
+    this.#tls = renewedTls(this.#tls, material, this.#settings.prover !== null)
+    ;(this.#own as HttpsServer | null)?.setSecureContext(contextOf(this.#tls))
   }
 
   async open(enter: (pipe: Pipe) => void, trouble: (error: AntiphonError) => void): Promise<void> {
