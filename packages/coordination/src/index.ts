@@ -1,0 +1,1 @@
+export type { SessionId, Stat, WatchEvent } from '@antiphon/znode-tree'
