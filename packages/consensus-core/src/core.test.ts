@@ -19,7 +19,7 @@ import {
   z,
 } from './driven-core.test-support.ts'
 import type { Message } from './messages.ts'
-import { peerId } from './types.ts'
+import { peerId, type StoredState } from './types.ts'
 import { ZERO } from './zxid.ts'
 
 describe('founding (rule 8)', () => {
@@ -240,6 +240,25 @@ describe('synchronisation', () => {
     const [, second] = runsOf(2, 3)
     expect(driven.from(3, { kind: 'PROPOSE', epoch: 5, committed: ZERO, run: second! })).toEqual([])
     expect(driven.from(3, { kind: 'DIFF', epoch: 4, after: z(1, 2), checksum: second!.previousChecksum, staged: false })).toEqual([])
+  })
+
+  test('a store in a place where it does not count keeps what it has promised in its own (rule 10)', () => {
+    const members = voters(3).map((member) => (member.id === 1 ? { ...member, storeId: 'f'.repeat(32) } : member))
+    const acceptedFrom = { leader: peerId(2), nonce: 7 }
+    const join = (epochs: StoredState['epochs']): unknown => {
+      const driven = new DrivenCore({ members, runs: runsOf(2), epochs })
+      driven.identify(2, 3)
+      driven.from(2, { kind: 'VOTE', state: 'following', leader: peerId(3), zxid: ZERO, epoch: 3, round: 3 })
+      driven.from(3, { kind: 'VOTE', state: 'leading', leader: peerId(3), zxid: ZERO, epoch: 3, round: 3 })
+      driven.from(3, { kind: 'NEWEPOCH', epoch: 3, attempt: { leader: peerId(3), nonce: 3 } })
+      const { history } = driven.core.state
+      driven.from(3, { kind: 'DIFF', epoch: 3, after: history.last, checksum: history.checksum, staged: false })
+      driven.from(3, { kind: 'NEWLEADER', epoch: 3, last: history.last, checksum: history.checksum })
+      return driven.writes.at(-1)?.epochs
+    }
+    expect(join({ accepted: 4, acceptedFrom, current: 1 })).toEqual({ accepted: 4, acceptedFrom, current: 3 })
+    expect(join({ accepted: 3, acceptedFrom, current: 1 })).toEqual({ accepted: 3, acceptedFrom, current: 3 })
+    expect(join({ accepted: 2, acceptedFrom, current: 1 })).toEqual({ accepted: 3, acceptedFrom: null, current: 3 })
   })
 
   test('nothing is committed before COMMIT-LD, however much was heard; and it carries the latest commit point (museum 4)', () => {

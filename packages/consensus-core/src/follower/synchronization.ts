@@ -5,6 +5,7 @@ import type { Chunk, CommitLeader, Diff, NewLeader, Snap, Trunc } from '../messa
 import { announceRole, dropKept, leave } from '../roles.ts'
 import type { Following, Staging } from '../state.ts'
 import type { Step } from '../step.ts'
+import type { Epochs } from '../types.ts'
 import { formatZxid, maxZxid, ZERO } from '../zxid.ts'
 import { noteCommit } from './broadcast.ts'
 
@@ -150,8 +151,7 @@ export function onNewLeader(step: Step, role: Following, message: NewLeader): vo
   const { staging } = role
   role.phase = 'welcomed'
   role.heardAt = step.now.monotonic
-  // Who does not count has promised nothing: what stood there was of an earlier epoch.
-  const epochs = { accepted: role.epoch, acceptedFrom: role.counted ? state.epochs.acceptedFrom : null, current: role.epoch }
+  const epochs = { ...promiseBehind(step, role), current: role.epoch }
   const afterwards = [step.outgoing(role.leader, { kind: 'ACK-LD', epoch: role.epoch, last: message.last } as const)]
   if (staging === null) {
     step.write({ epochs, afterwards })
@@ -163,6 +163,14 @@ export function onNewLeader(step: Step, role: Following, message: NewLeader): vo
   state.soundFrom = staging.meta.zxid
   state.committed = maxZxid(state.committed, staging.meta.zxid)
   step.write({ install: staging.generation!, epochs, afterwards })
+}
+
+/**
+ * Who does not count here has promised nothing for this epoch. But its store may have promised a later one in its own place (two disks that were swapped), and is held to it when it is back there.
+ */
+function promiseBehind({ state }: Step, { epoch }: Following): Pick<Epochs, 'accepted' | 'acceptedFrom'> {
+  const { accepted, acceptedFrom } = state.epochs
+  return accepted >= epoch ? { accepted, acceptedFrom } : { accepted: epoch, acceptedFrom: null }
 }
 
 /** A quorum stands behind the epoch: what is committed may be applied, and we are part of the broadcast. */
