@@ -177,7 +177,34 @@ export type ZnodeResult = { readonly zxid: Zxid } & (
 )
 
 /** ZooKeeper's codes, spelled as this project spells codes. */
-export const ZNODE_ERRORS = {
+export type ZnodeErrorCode =
+  | 'OK'
+  | 'RUNTIME_INCONSISTENCY'
+  | 'MARSHALLING_ERROR'
+  | 'UNIMPLEMENTED'
+  | 'BAD_ARGUMENTS'
+  | 'UNKNOWN_SESSION'
+  | 'NEW_CONFIG_NO_QUORUM'
+  | 'RECONFIG_IN_PROGRESS'
+  | 'NO_NODE'
+  | 'NO_AUTH'
+  | 'BAD_VERSION'
+  | 'NO_CHILDREN_FOR_EPHEMERALS'
+  | 'NODE_EXISTS'
+  | 'NOT_EMPTY'
+  | 'SESSION_EXPIRED'
+  | 'INVALID_ACL'
+  | 'AUTH_FAILED'
+  | 'SESSION_MOVED'
+  | 'NOT_READ_ONLY'
+  | 'EPHEMERAL_ON_LOCAL_SESSION'
+  | 'NO_WATCHER'
+  | 'RECONFIG_DISABLED'
+  | 'SESSION_CLOSED_REQUIRE_AUTH'
+  | 'QUOTA_EXCEEDED'
+  | 'THROTTLED'
+
+export const ZNODE_ERRORS: Readonly<Record<ZnodeErrorCode, number>> = {
   OK: 0,
   RUNTIME_INCONSISTENCY: -2,
   MARSHALLING_ERROR: -5,
@@ -203,8 +230,7 @@ export const ZNODE_ERRORS = {
   SESSION_CLOSED_REQUIRE_AUTH: -124,
   QUOTA_EXCEEDED: -125,
   THROTTLED: -127,
-} as const satisfies Readonly<Record<string, number>>
-export type ZnodeErrorCode = keyof typeof ZNODE_ERRORS
+}
 
 export type WatchEventType = 'created' | 'deleted' | 'dataChanged' | 'childrenChanged'
 
