@@ -46,7 +46,7 @@ export const STORE_MUTANTS: readonly Mutant[] = [
     name: 'a write that finds no room on the disk is taken for done (ZK-3701, ZK-4882)',
     patches: [
       {
-        file: `${ENGINE}/engine.ts`,
+        file: 'packages/storage-kit/src/engine-base.ts',
         text: '      return { packs, error: null }\n    } catch (error) {\n',
         replacement:
           "      return { packs, error: null }\n    } catch (error) {\n      if ((error as AntiphonError).code === 'DISK_FULL') return { packs, error: null }\n",

@@ -3,13 +3,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Damages, type DiskImage, type LogStoreSetup, RecordedDisk, type RecordedPlace, type StorePlace, testLogStore } from '@antiphon/conformance'
 import { AntiphonError } from '@antiphon/ports'
-import { type Link, localLink, StoreClient } from '@antiphon/storage-kit/node'
+import { type Link, localLink, NodeDisk, StoreClient } from '@antiphon/storage-kit/node'
 import { beforeAll, describe, test } from 'vitest'
 import { buildWorker } from './build.test-support.ts'
 import { seeded } from './engine/history.test-support.ts'
 import { type Disk, DiskFault, FileEngine, MemoryDisk } from './engine/index.ts'
 import { fileStorage } from './index.ts'
-import { NodeDisk } from './node-disk.ts'
 
 const supports = { durable: true, browser: false }
 /** Small segments, so that the cases cross their borders. */

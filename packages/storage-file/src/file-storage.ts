@@ -1,9 +1,8 @@
 import { resolve } from 'node:path'
 import { Worker, type WorkerOptions } from 'node:worker_threads'
 import { AntiphonError, type LogStore } from '@antiphon/ports'
-import { assertFolder, inFolder, localLink, StoreClient, workerLink } from '@antiphon/storage-kit/node'
+import { assertFolder, inFolder, localLink, NodeDisk, StoreClient, workerLink } from '@antiphon/storage-kit/node'
 import { type EngineOptions, engineSettings, FileEngine, MARKER_NAME } from './engine/index.ts'
-import { NodeDisk } from './node-disk.ts'
 
 export interface FileStorageOptions extends EngineOptions {
   /** Made if it is not there. One store at a time; nobody else's files. */

@@ -2,9 +2,8 @@ import { stat } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { AntiphonError, invalidArgument, type LogStore, type Run, type Snapshot, type StoredState, type Zxid } from '@antiphon/ports'
 import { chunksIn, diskError, type SnapshotPosition, type SnapshotSource } from '@antiphon/storage-kit'
-import { isLocked } from '@antiphon/storage-kit/node'
+import { isLocked, NodeDisk } from '@antiphon/storage-kit/node'
 import { Examination, type StoreDescription, type Verification, verifyStore } from './engine/index.ts'
-import { NodeDisk } from './node-disk.ts'
 
 /** A store's folder as it stood when it was opened, for reading. Reads hold the calling thread. */
 export interface FolderView extends Pick<LogStore, 'read' | 'openSnapshot' | 'close'> {

@@ -1,4 +1,3 @@
 export type { Damage, SegmentDescription, SnapshotDescription, StoreDescription, Verification } from './engine/index.ts'
 export { type FileStorageOptions, fileStorage } from './file-storage.ts'
 export { type FolderView, verifyFolder, viewFolder } from './folder-view.ts'
-export { NodeDisk } from './node-disk.ts'

@@ -1,7 +1,6 @@
-import { serveEngine } from '@antiphon/storage-kit/node'
+import { NodeDisk, serveEngine } from '@antiphon/storage-kit/node'
 import { FileEngine } from './engine/index.ts'
 import type { ThreadData } from './file-storage.ts'
-import { NodeDisk } from './node-disk.ts'
 
 // The worker thread of one store.
 serveEngine(

@@ -1,4 +1,4 @@
-import { AntiphonError, type ErrorCode, formatZxid, type Outcome, type Zxid } from '@antiphon/ports'
+import { AntiphonError, corrupt, type ErrorCode, formatZxid, type Outcome, type Zxid } from '@antiphon/ports'
 
 /** What a disk threw, as the error that the store's user sees. Whatever has a `code` as `node:fs` has it will do. */
 export function diskError(cause: unknown, operation: string, file: string): AntiphonError {
@@ -23,6 +23,23 @@ export function diverged(zxid: Zxid): AntiphonError {
   return new AntiphonError('DIVERGED', `the history at ${formatZxid(zxid)} has another checksum here`, {
     remedy: 'Keep this store as it is for examination; wipe the member that differs from a quorum and let it be readmitted.',
     details: { zxid },
+  })
+}
+
+/** Corruption is named by file and offset (rule 2). */
+export function corruptAt(file: string, offset: number, what: string): AntiphonError {
+  return corrupt(`${file} at ${offset}: ${what}`, { file, offset })
+}
+
+/**
+ * A file of another format is refused, never taken for damage or for a leftover.
+ * @throws AntiphonError VERSION_MISMATCH
+ */
+export function expectVersion(found: number, known: number, what: string): void {
+  if (found === known) return
+  throw new AntiphonError('VERSION_MISMATCH', `${what} has format version ${found}; this program knows ${known}`, {
+    remedy: 'Open it with the version of the program that wrote it, or a later one.',
+    details: { found, known },
   })
 }
 

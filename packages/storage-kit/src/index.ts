@@ -1,5 +1,7 @@
+export { CheckedDisk, type Disk, type FileHandle } from './disk.ts'
 export type { Engine, Flushed, SnapshotSink, SnapshotSource } from './engine.ts'
-export { diskError, diverged, restoredError, type StoredError, storedError, storeFailure } from './errors.ts'
+export { EngineBase, type Found, type Installed } from './engine-base.ts'
+export { corruptAt, diskError, diverged, expectVersion, restoredError, type StoredError, storedError, storeFailure } from './errors.ts'
 export { ASIDE, foreignFolder, isForeign, LOCK_NAME } from './folder-names.ts'
 export {
   ChunkFramer,
@@ -37,4 +39,6 @@ export {
   takeEpochs,
 } from './records.ts'
 export { type Call, EngineServer, type Reply, type Request } from './server.ts'
+export { SnapshotReader, SnapshotWriter } from './snapshots/files.ts'
+export { parseSnapshotName, snapshotName } from './snapshots/names.ts'
 export { putU32, putU64, u32, u64 } from './words.ts'

@@ -1,5 +1,5 @@
 import { buildWorker as build } from '../../../test/support/build-worker.ts'
 
 export function buildWorker(): Promise<void> {
-  return build('storage-lmdb', 'storage-file', 'storage-kit', 'ports', 'wire', 'consensus-core')
+  return build('storage-lmdb', 'storage-kit', 'ports', 'wire', 'consensus-core')
 }

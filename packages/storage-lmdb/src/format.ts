@@ -1,5 +1,17 @@
 import { type AntiphonError, type Checksum, corrupt, type EpochEnd, type Epochs, type Founding, type StoreId } from '@antiphon/ports'
-import { EPOCHS_BYTES, type Point, putEpochs, putRunFixed, putU32, RUN_FIXED_BYTES, type RunHead, readEpochs, runHeadAt, u32 } from '@antiphon/storage-kit'
+import {
+  EPOCHS_BYTES,
+  expectVersion,
+  type Point,
+  putEpochs,
+  putRunFixed,
+  putU32,
+  RUN_FIXED_BYTES,
+  type RunHead,
+  readEpochs,
+  runHeadAt,
+  u32,
+} from '@antiphon/storage-kit'
 import { ByteReader, ByteWriter, crc32, crc32OfWord, decodeFounding, encodeFounding, readEndPoints, writeEndPoints } from '@antiphon/wire'
 
 /** Of the whole folder; stands in the marker and in every head. */
@@ -55,11 +67,11 @@ export function encodeHead(head: Head): Uint8Array {
   return sealed(writer.u32(head.foundingChecksum).u32(head.endsChecksum).u32(head.segmentsChecksum))
 }
 
-/** Null: a head of another version. @throws AntiphonError CORRUPT */
-export function decodeHead(bytes: Uint8Array): Head | null {
+/** @throws AntiphonError CORRUPT, VERSION_MISMATCH */
+export function decodeHead(bytes: Uint8Array): Head {
   const reader = opened(bytes, 'the head')
   if (reader.u32() !== HEAD_MAGIC) throw damaged('the head', 'it is none')
-  if (reader.u16() !== FORMAT_VERSION) return null
+  expectVersion(reader.u16(), FORMAT_VERSION, 'the head')
   reader.u16()
   const storeId = reader.hex(ID_DIGITS)
   const generation = reader.u32()

@@ -2,7 +2,6 @@ import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promise
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type LogStore, type Write, ZERO, type Zxid } from '@antiphon/ports'
-import { fileStorage } from '@antiphon/storage-file'
 import { crc32 } from '@antiphon/wire'
 import { afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
 import { buildWorker } from './build.test-support.ts'
@@ -58,18 +57,10 @@ const metaAt = ({ last, checksum, time }: { last: Zxid; checksum: number; time: 
   endPoints: [{ epoch: 1, last, checksum }],
 })
 
-test('a folder with other files is refused and left as it is; so is one of the file store, and the other way round', async () => {
+test('a folder with other files is refused and left as it is', async () => {
   await writeFile(join(folder, 'mine.txt'), 'x')
   await expect(make({ folder }).open(STORE_ID)).rejects.toMatchObject({ code: 'FOLDER_FOREIGN' })
   expect(await readdir(folder)).toEqual(['mine.txt'])
-  const files = fileStorage({ folder: join(folder, 'files'), mainThread: true })
-  await files.open(STORE_ID)
-  await files.close()
-  await expect(make({ folder: join(folder, 'files') }).open(STORE_ID)).rejects.toMatchObject({ code: 'FOLDER_FOREIGN' })
-  const ours = make()
-  await ours.open(STORE_ID)
-  await ours.close()
-  await expect(fileStorage({ folder: join(folder, 'store'), mainThread: true }).open(STORE_ID)).rejects.toMatchObject({ code: 'FOLDER_FOREIGN' })
 })
 
 test('a folder in use is refused, by whatever path, and free again afterwards', async () => {

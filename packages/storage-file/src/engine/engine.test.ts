@@ -1,7 +1,7 @@
 import { type AntiphonError, type Run, ZERO, zxidOf } from '@antiphon/ports'
+import type { FileHandle } from '@antiphon/storage-kit'
 import { cutBehind } from '@antiphon/wire'
 import { expect, test } from 'vitest'
-import type { FileHandle } from './disk.ts'
 import { Driver } from './driver.test-support.ts'
 import { ALL, Model, runBehind, STORE_ID, seeded } from './history.test-support.ts'
 import { MemoryDisk } from './memory-disk.ts'

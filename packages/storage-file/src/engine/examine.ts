@@ -1,12 +1,22 @@
 import { type AntiphonError, corrupt, invalidArgument, type SnapshotMeta, type StoredState, type Zxid } from '@antiphon/ports'
-import { ASIDE, chunksIn, diskError, foreignFolder, isForeign, type SnapshotPosition } from '@antiphon/storage-kit'
+import {
+  ASIDE,
+  chunksIn,
+  corruptAt,
+  type Disk,
+  diskError,
+  type FileHandle,
+  foreignFolder,
+  isForeign,
+  type SnapshotPosition,
+  type SnapshotReader,
+  snapshotName,
+} from '@antiphon/storage-kit'
 import { runFromBytes } from '@antiphon/wire'
-import type { Disk, FileHandle } from './disk.ts'
 import { FileEngine } from './engine.ts'
-import { corruptAt, FORMAT_VERSION, MARKER_NAME, parseName, segmentName, snapshotName } from './format.ts'
+import { FORMAT_VERSION, MARKER_NAME, parseName, segmentName } from './format.ts'
 import { entriesBetween, type SegmentSummary } from './log-summary.ts'
 import { OverlayDisk } from './overlay-disk.ts'
-import type { SnapshotReader } from './snapshot-files.ts'
 
 export interface SegmentDescription extends SegmentSummary {
   /** Of the file, what is filled ahead included. */

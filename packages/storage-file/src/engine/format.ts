@@ -1,7 +1,9 @@
-import { AntiphonError, type Checksum, corrupt, type Epochs, type Founding, type StoreId, type Zxid } from '@antiphon/ports'
+import { type Checksum, corrupt, type Epochs, type Founding, type StoreId } from '@antiphon/ports'
 import {
+  expectVersion,
   type Point,
   padded,
+  parseSnapshotName,
   putU32,
   putU64,
   RECORD_HEAD_BYTES,
@@ -16,7 +18,10 @@ import {
 } from '@antiphon/storage-kit'
 import { ByteReader, ByteWriter, crc32, crc32OfWord, decodeFounding, encodeFounding } from '@antiphon/wire'
 
-/** Of the whole folder; stands in the marker and in every head. */
+/**
+ * Of the whole folder; stands in the marker and in every head. In every version a file begins with magic number and version; the marker ends with its checksum, a segment's head and a
+ * snapshot's have their length at 8 and end with their checksum.
+ */
 export const FORMAT_VERSION = 1
 
 export const MARKER_NAME = 'antiphon-store'
@@ -135,7 +140,7 @@ export function decodeSegmentHead(bytes: Uint8Array): { head: SegmentHead; lengt
   if (length < SEGMENT_HEAD_BYTES_MIN || length > bytes.length || length > SEGMENT_HEAD_BYTES_MAX) return null
   if (crc32(bytes, 0, 0, length - 4) !== u32(bytes, length - 4)) return null
   const reader = new ByteReader(bytes, 4, length - 4, corrupt)
-  expectVersion(reader.u16(), 'a segment of the log')
+  expectVersion(reader.u16(), FORMAT_VERSION, 'a segment of the log')
   const staged = reader.bool()
   const installs = reader.bool()
   reader.u32()
@@ -147,19 +152,6 @@ export function decodeSegmentHead(bytes: Uint8Array): { head: SegmentHead; lengt
   const foundingBytes = reader.u32(reader.remaining)
   const founding = foundingBytes === 0 ? null : decodeFounding(reader.raw(foundingBytes))
   return { head: { storeId, generation, staged, installs, firstBatch, previous, epochs, founding }, length }
-}
-
-/**
- * A file of a later format is refused, never taken for damage or for a leftover. In every version a file begins with magic number and version; the marker ends with its checksum, a
- * segment's head and a snapshot's have their length at 8 and end with their checksum.
- * @throws AntiphonError VERSION_MISMATCH
- */
-export function expectVersion(found: number, what: string): void {
-  if (found === FORMAT_VERSION) return
-  throw new AntiphonError('VERSION_MISMATCH', `${what} has format version ${found}; this program knows ${FORMAT_VERSION}`, {
-    remedy: 'Open it with the version of the program that wrote it, or a later one.',
-    details: { found, known: FORMAT_VERSION },
-  })
 }
 
 export function encodeMarker(storeId: StoreId): Uint8Array {
@@ -180,17 +172,14 @@ export function decodeMarker(bytes: Uint8Array): { version: number; storeId: Sto
 
 const hex = (value: number, digits: number): string => value.toString(16).padStart(digits, '0')
 export const segmentName = (generation: number, number: number): string => `log-${hex(generation, 8)}-${hex(number, 8)}`
-export const snapshotName = (generation: number, zxid: Zxid): string => `snapshot-${hex(generation, 8)}-${hex(zxid, 16)}`
+
+const LOG_NAME = /^log-([0-9a-f]{8})-([0-9a-f]{8})(\.new)?$/
 
 /** What a file's name says; null when it is none of ours. `aside` ones are leftovers. */
 export function parseName(name: string): { kind: 'log' | 'snapshot'; generation: number; number: number; aside: boolean } | null {
-  const match = /^(?:(log)-([0-9a-f]{8})-([0-9a-f]{8})|snapshot-([0-9a-f]{8})-([0-9a-f]{16}))((?:-[0-9]+)?\.new)?$/.exec(name)
+  const snapshot = parseSnapshotName(name)
+  if (snapshot !== null) return { kind: 'snapshot', generation: snapshot.generation, number: snapshot.zxid, aside: snapshot.aside }
+  const match = LOG_NAME.exec(name)
   if (match === null) return null
-  const kind = match[1] === undefined ? 'snapshot' : 'log'
-  return { kind, generation: Number.parseInt(match[2] ?? match[4]!, 16), number: Number.parseInt(match[3] ?? match[5]!, 16), aside: match[6] !== undefined }
-}
-
-/** Corruption is named by file and offset (rule 2). */
-export function corruptAt(file: string, offset: number, what: string): AntiphonError {
-  return corrupt(`${file} at ${offset}: ${what}`, { file, offset })
+  return { kind: 'log', generation: Number.parseInt(match[1]!, 16), number: Number.parseInt(match[2]!, 16), aside: match[3] !== undefined }
 }

@@ -2,8 +2,10 @@ export {
   type Call,
   ChunkFramer,
   chunksIn,
+  type Disk,
   diskError,
   EngineServer,
+  type FileHandle,
   type Flushed,
   LOCK_NAME,
   type Pack,
@@ -13,10 +15,12 @@ export {
   restoredError,
   type SnapshotFrames,
   type SnapshotPosition,
+  SnapshotReader,
   type SnapshotTotals,
+  SnapshotWriter,
   type StoredError,
+  snapshotName,
 } from '@antiphon/storage-kit'
-export { CheckedDisk, type Disk, type FileHandle } from './disk.ts'
 export { type EngineOptions, engineSettings, FileEngine } from './engine.ts'
 export {
   type Damage,
@@ -27,8 +31,6 @@ export {
   type Verification,
   verifyStore,
 } from './examine.ts'
-export { MARKER_NAME, parseName, snapshotName } from './format.ts'
+export { MARKER_NAME, parseName } from './format.ts'
 export { DiskFault, MemoryDisk } from './memory-disk.ts'
 export { OverlayDisk } from './overlay-disk.ts'
-export { SnapshotReader, SnapshotWriter } from './snapshot-files.ts'
-export { SnapshotShelf } from './snapshot-shelf.ts'

@@ -1,6 +1,5 @@
 import type { Epochs, Founding, StoreId } from '@antiphon/ports'
-import { padded, RECORD_HEAD_BYTES } from '@antiphon/storage-kit'
-import type { CheckedDisk, FileHandle } from './disk.ts'
+import { type CheckedDisk, type FileHandle, padded, RECORD_HEAD_BYTES } from '@antiphon/storage-kit'
 import { encodeSegmentHead, type SegmentHead, segmentName } from './format.ts'
 import { LogIndex, type Segment } from './log-index.ts'
 

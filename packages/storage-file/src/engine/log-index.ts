@@ -1,6 +1,5 @@
 import { type Checksum, type EpochEnd, epochOf, ZERO, type Zxid } from '@antiphon/ports'
-import type { Point, RunHead } from '@antiphon/storage-kit'
-import type { FileHandle } from './disk.ts'
+import type { FileHandle, Point, RunHead } from '@antiphon/storage-kit'
 import type { SegmentHead } from './format.ts'
 
 /** A file of the log. */

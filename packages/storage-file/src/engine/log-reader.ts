@@ -1,5 +1,7 @@
 import { type AntiphonError, epochOf, type Run, type Zxid } from '@antiphon/ports'
 import {
+  type CheckedDisk,
+  corruptAt,
   type Point,
   RECORD_HEAD_BYTES,
   RECORD_RUN,
@@ -11,8 +13,7 @@ import {
   runHeadAt,
 } from '@antiphon/storage-kit'
 import { crc32, cutAfter, cutBehind, entryLength, entryZxid } from '@antiphon/wire'
-import type { CheckedDisk } from './disk.ts'
-import { corruptAt, recordHolds, recordNeeds, recordSalt } from './format.ts'
+import { recordHolds, recordNeeds, recordSalt } from './format.ts'
 import type { Extent, LogIndex, Segment } from './log-index.ts'
 
 const COLLECTED_AT_FIRST = 64 * 1024

@@ -1,5 +1,5 @@
 import type { Random } from '@antiphon/ports'
-import type { Disk, FileHandle } from './disk.ts'
+import type { Disk, FileHandle } from '@antiphon/storage-kit'
 
 const SECTOR_BYTES = 512
 

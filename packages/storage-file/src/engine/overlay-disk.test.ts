@@ -1,5 +1,5 @@
+import type { FileHandle } from '@antiphon/storage-kit'
 import { expect, test } from 'vitest'
-import type { FileHandle } from './disk.ts'
 import { Driver } from './driver.test-support.ts'
 import { Examination } from './examine.ts'
 import { MARKER_NAME } from './format.ts'

@@ -1,4 +1,4 @@
-import type { Disk, FileHandle } from './disk.ts'
+import type { Disk, FileHandle } from '@antiphon/storage-kit'
 import { MARKER_NAME, parseName } from './format.ts'
 import { DiskFault } from './memory-disk.ts'
 

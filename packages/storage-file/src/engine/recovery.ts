@@ -1,6 +1,10 @@
 import { corrupt, type Epochs, type Founding, type StoreId, type Zxid } from '@antiphon/ports'
 import {
   ASIDE,
+  type CheckedDisk,
+  corruptAt,
+  expectVersion,
+  type FileHandle,
   foreignFolder,
   isForeign,
   type Point,
@@ -12,17 +16,16 @@ import {
   readEpochs,
   recordLength,
   runHeadAt,
+  snapshotName,
   u32,
   u64,
 } from '@antiphon/storage-kit'
 import { decodeFounding } from '@antiphon/wire'
-import type { CheckedDisk, FileHandle } from './disk.ts'
 import {
-  corruptAt,
   decodeMarker,
   encodeMarker,
   encodeSegmentHead,
-  expectVersion,
+  FORMAT_VERSION,
   MARKER_NAME,
   parseName,
   RECORD_SEAL,
@@ -30,7 +33,6 @@ import {
   type SegmentHead,
   samePoint,
   segmentName,
-  snapshotName,
 } from './format.ts'
 import { emptyLog, type Log, type LogSettings } from './log-files.ts'
 import { LogIndex, type Segment } from './log-index.ts'
@@ -84,7 +86,7 @@ function identify(disk: CheckedDisk, freshStoreId: StoreId): StoreId {
       if (names.some((name) => parseName(name) !== null)) throw corruptAt(MARKER_NAME, 0, 'the checksum does not match')
       return create(disk, names, freshStoreId)
     }
-    expectVersion(marker.version, 'the store')
+    expectVersion(marker.version, FORMAT_VERSION, 'the store')
     return marker.storeId
   } finally {
     disk.close(file)

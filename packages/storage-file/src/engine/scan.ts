@@ -1,6 +1,5 @@
-import { padded, RECORD_HEAD_BYTES, RECORD_RUN, RUN_FIXED_BYTES, recordKind, recordLength, u32 } from '@antiphon/storage-kit'
+import { type CheckedDisk, type FileHandle, padded, RECORD_HEAD_BYTES, RECORD_RUN, RUN_FIXED_BYTES, recordKind, recordLength, u32 } from '@antiphon/storage-kit'
 import { crc32 } from '@antiphon/wire'
-import type { CheckedDisk, FileHandle } from './disk.ts'
 import {
   decodeSegmentHead,
   FLAG_BATCH_END,

@@ -1,6 +1,6 @@
 import * as fs from 'node:fs'
 import { join } from 'node:path'
-import type { Disk, FileHandle } from './engine/index.ts'
+import type { Disk, FileHandle } from '../index.ts'
 
 const FLAGS = { read: 'r', write: 'r+', create: 'wx+' } as const
 

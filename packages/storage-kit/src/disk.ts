@@ -1,10 +1,10 @@
-import { diskError } from '@antiphon/storage-kit'
+import { diskError } from './errors.ts'
 
 /** An open file's number. */
 export type FileHandle = number
 
 /**
- * All that the engine knows of the world: one flat folder, synchronous. Any method may throw; what it throws carries `code` as `node:fs` has it (`ENOSPC`, `EIO`...).
+ * All that an engine on files knows of the world: one flat folder, synchronous. Any method may throw; what it throws carries `code` as `node:fs` has it (`ENOSPC`, `EIO`...).
  *
  * What a crash of the machine leaves: of a file, what stood in it at its last `sync`, and of what was written since any part, torn at any byte; of the folder, the names
  * as of the last `syncDirectory`, and of what was created, renamed and removed since any part.

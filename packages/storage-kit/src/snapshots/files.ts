@@ -1,18 +1,14 @@
 import { type AntiphonError, corrupt, type SnapshotMeta, type StoreId } from '@antiphon/ports'
-import {
-  ASIDE,
-  chunksSeed,
-  FRAME_HEAD_BYTES,
-  type SnapshotFrames,
-  type SnapshotPosition,
-  type SnapshotSink,
-  type SnapshotSource,
-  type SnapshotTotals,
-  u32,
-} from '@antiphon/storage-kit'
 import { ByteReader, ByteWriter, crc32, decodeSnapshotMeta, encodeSnapshotMeta } from '@antiphon/wire'
-import type { CheckedDisk, FileHandle } from './disk.ts'
-import { corruptAt, expectVersion, FORMAT_VERSION } from './format.ts'
+import type { CheckedDisk, FileHandle } from '../disk.ts'
+import type { SnapshotSink, SnapshotSource } from '../engine.ts'
+import { corruptAt, expectVersion } from '../errors.ts'
+import { chunksSeed, FRAME_HEAD_BYTES, type SnapshotFrames, type SnapshotPosition, type SnapshotTotals } from '../frames.ts'
+import { u32 } from '../words.ts'
+import { freeAside } from './names.ts'
+
+/** Of a snapshot's file, whatever store it belongs to. */
+const FORMAT_VERSION = 1
 
 const MAGIC = 0x414e5453 // 'ANTS'
 const TRAILER_MAGIC = 0x454e4421 // 'END!'
@@ -54,7 +50,7 @@ export class SnapshotWriter implements SnapshotSink {
       .raw(encoded)
     this.#headChecksum = crc32(writer.finish())
     const head = writer.u32(this.#headChecksum).finish()
-    this.#aside = freeAside(disk, name)
+    this.#aside = freeAside(disk.list(), name)
     this.#file = disk.open(this.#aside, 'create')
     this.#offset = head.length
     try {
@@ -97,14 +93,6 @@ export class SnapshotWriter implements SnapshotSink {
   }
 }
 
-/** Two snapshots of one ZXID may be under way: one of our own, which has become void, and the one that takes its place. */
-function freeAside(disk: CheckedDisk, name: string): string {
-  const taken = disk.list()
-  let aside = name + ASIDE
-  for (let n = 2; taken.includes(aside); n++) aside = `${name}-${n}${ASIDE}`
-  return aside
-}
-
 /** A finished snapshot, open. */
 export class SnapshotReader implements SnapshotSource {
   readonly name: string
@@ -134,7 +122,7 @@ export class SnapshotReader implements SnapshotSource {
       const version = reader.u16()
       reader.u16()
       reader.u32()
-      expectVersion(version, `the snapshot ${name}`)
+      expectVersion(version, FORMAT_VERSION, `the snapshot ${name}`)
       if (reader.u32() !== generation || reader.hex(ID_DIGITS) !== storeId) throw this.#damaged(0, 'a snapshot of another store, or of another generation')
       this.meta = decodeSnapshotMeta(reader.raw(reader.u32(reader.remaining)))
       this.#end = size - TRAILER_BYTES

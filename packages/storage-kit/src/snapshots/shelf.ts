@@ -1,5 +1,5 @@
 import type { SnapshotMeta, Zxid } from '@antiphon/ports'
-import type { SnapshotReader } from './snapshot-files.ts'
+import type { SnapshotReader } from './files.ts'
 
 interface Held {
   readonly zxid: Zxid
