@@ -113,9 +113,15 @@ export interface ZnodeTree extends StateMachine<ZnodeRequest, ZnodeResult> {
   session(id: SessionId): SessionInfo | null
   /** Something was heard of a session that is held here: rides to the leader with the next heartbeat. */
   touch(session: SessionId): void
+  /** Until the function that it returns is called, the session is touched with every heartbeat: its holder is this process. */
+  hold(session: SessionId): () => void
   listen(listener: SessionListener): () => void
   /** Null: the credential shows nothing. @throws AntiphonError REFUSED (AUTH_FAILED) of an unknown scheme */
   authenticate(scheme: string, credential: Uint8Array): readonly Identity[]
+  /** What of these identities may be told: ZooKeeper's whoAmI. */
+  whoAmI(identities: readonly Identity[]): readonly Identity[]
+  /** Has one of these identities one of these permissions? */
+  permits(acl: readonly Acl[], perms: number, identities: readonly Identity[]): boolean
   /** ZooKeeper's own digest of a tree, version 2. */
   digest(): bigint
 }
