@@ -156,9 +156,9 @@ export const SHELL_MUTANTS: readonly Mutant[] = [
     patches: [
       {
         file: `${REPLICA}/reign.ts`,
-        text: '    this.#setContext(primary)\n    for (const { machine } of host.machines)',
+        text: '    this.#begin(primary)\n    for (const { machine } of host.machines)',
         replacement:
-          '    this.#setContext(primary)\n    const kept = host.forwarding as unknown as { own?: OwnRequest[] }\n    this.#own = [...(kept.own ??= [])]\n    for (const { machine } of host.machines)',
+          '    this.#begin(primary)\n    const kept = host.forwarding as unknown as { own?: OwnRequest[] }\n    this.#own = [...(kept.own ??= [])]\n    for (const { machine } of host.machines)',
       },
       {
         file: `${REPLICA}/reign.ts`,

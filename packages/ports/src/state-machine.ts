@@ -67,8 +67,12 @@ export interface ProposeOptions {
 /** What only the primary may look at. */
 export interface PrimaryContext {
   readonly epoch: number
+  /** The ZXID that the change's entry will have; in `leading` and `tick` the next one that is given out. A refusal has one too, what is taken back leaves it to the next. */
+  readonly zxid: Zxid
   /** The time that the change's entry will carry: Unix milliseconds, never decreasing along the history. */
   readonly time: Millis
+  /** This process's own clock, which no one sets: for spans. It stands in no change, and means nothing to another process. */
+  readonly monotonic: Millis
   /** Largest change in bytes; a larger one is taken back (`unprepare`) and refused with TOO_LARGE. */
   readonly changeBytesMax: number
   /** Random, for the primary alone: what it yields must stand in the change. 0 <= x < 2^32, integers. */

@@ -66,14 +66,14 @@ export class Leadership {
 
   /** Begins the reign once the initial history is applied. */
   beginWhenApplied(): void {
-    const { resolved, random, forwarding, links, applier, trouble } = this.#host
+    const { resolved, clock, random, forwarding, links, applier, trouble } = this.#host
     if (this.#inbox === null || this.#reign !== null) return
     const primary = this.#host.primary()
     if (primary === null) return
     const { machines, requestBytesMax: changeBytesMax, originWindow, retireOriginTicks } = resolved
     try {
       this.#reign = new Reign(
-        { machines, forwarding, links, random, changeBytesMax, originWindow, retireOriginTicks, trouble },
+        { machines, forwarding, links, random, clock, changeBytesMax, originWindow, retireOriginTicks, trouble },
         this.#inbox,
         primary,
         applier.table,

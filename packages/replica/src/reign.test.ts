@@ -17,7 +17,7 @@ import {
   type Zxid,
   zxidOf,
 } from '@antiphon/consensus-core'
-import type { StateMachine, Transport } from '@antiphon/ports'
+import type { Clock, PrimaryContext, StateMachine, Transport } from '@antiphon/ports'
 import { decodeMessage } from '@antiphon/wire'
 import { expect, test } from 'vitest'
 import { Forwarding } from './forwarding.ts'
@@ -32,6 +32,7 @@ const STORE = 'ab'.repeat(16)
 const OTHER_STORE = 'cd'.repeat(16)
 const ROOM = 1024 * 1024
 const PEER = 2 as PeerId
+const CLOCK: Clock = { monotonic: () => 77.5, wall: () => 5000, schedule: () => () => {}, defer: () => {} }
 
 /** Keeps what is sent. Takes nothing while `full`. */
 class SentTransport implements Transport {
@@ -51,18 +52,23 @@ class SentTransport implements Transport {
 }
 
 /** Requests are texts; the change is the text, in capitals. */
-function capitals(): StateMachine<string, null> & { prepared: string[]; taken: number } {
+function capitals(): StateMachine<string, null> & { prepared: string[]; taken: number; contexts: PrimaryContext[] } {
   const decode = (bytes: Uint8Array): string => new TextDecoder().decode(bytes)
   return {
     name: 'capitals',
     version: 1,
     prepared: [],
     taken: 0,
+    contexts: [],
     encodeRequest: (text) => new TextEncoder().encode(text),
     decodeRequest: decode,
     encodeResult: () => new Uint8Array(0),
     decodeResult: () => null,
-    prepare(request) {
+    leading(context) {
+      this.contexts.push({ ...context })
+    },
+    prepare(request, context) {
+      this.contexts.push({ ...context })
       const text = decode(request)
       if (text.startsWith('!')) throw Object.assign(new Error(`no ${text}`), { code: 'NO' })
       this.prepared.push(text)
@@ -72,7 +78,10 @@ function capitals(): StateMachine<string, null> & { prepared: string[]; taken: n
       this.taken++
       this.prepared.pop()
     },
-    tick: () => ['by tick', '!by tick'],
+    tick(context) {
+      this.contexts.push({ ...context })
+      return ['by tick', '!by tick']
+    },
     apply: () => [],
     snapshot: () => [],
     restore: async () => {},
@@ -134,6 +143,7 @@ function reigning(limits: { window?: number; changeBytesMax?: number; inboxBytes
     forwarding,
     links,
     random,
+    clock: CLOCK,
     changeBytesMax,
     originWindow: window,
     retireOriginTicks: 3,
@@ -164,6 +174,17 @@ test('rule 22: exactly the next number of an origin is taken, what is in the his
   expect(fill().map(({ text }) => text)).toEqual(['NEW'])
   expect(transport.sent).toEqual([])
   expect(table.get(ORIGIN)?.last).toBe(5)
+})
+
+test('what is prepared is told the ZXID that its entry has, and the monotonic time', () => {
+  const { reign, enqueue, machine, primary } = reigning({ changeBytesMax: 8 })
+  enqueue(6, ['six', '!refused', 'much too long', 'nine'])
+  reign.tick(primary)
+  const run = reign.fill(primary)!
+  expect(machine.contexts.map(({ zxid }) => zxid)).toEqual([1, 1, 1, 2, 2, 3, 4, 5].map((counter) => zxidOf(2, counter)))
+  expect(entriesOf(run).map(({ text }) => text)).toEqual(['BY TICK', 'SIX', 'no !refused', expect.stringMatching(/13/), 'NINE'])
+  reign.tick({ ...primary, previous: run.last, time: 1001 })
+  expect(machine.contexts.at(-1)).toMatchObject({ epoch: 2, zxid: zxidOf(2, 6), time: 1001, monotonic: CLOCK.monotonic() })
 })
 
 test('a gap is answered with RESEND from the next number, once', () => {
@@ -303,6 +324,7 @@ test('rule 22: a row that was gone before we could look leaves what was sent unk
     forwarding,
     links: new Links(new SentTransport(), 1),
     random: { uint32: () => 9 },
+    clock: CLOCK,
     changeBytesMax: 100,
     originWindow: 10,
     retireOriginTicks: 3,

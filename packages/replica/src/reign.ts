@@ -1,5 +1,5 @@
 import { ENTRY_OVERHEAD_BYTES, KIND_CHANGE, KIND_REFUSAL, type PeerId, type Primary, type Run, RunBuilder, SHELL_MACHINE } from '@antiphon/consensus-core'
-import { type AntiphonError, invalidArgument, type Millis, type PrimaryContext, type Random, ZERO, type Zxid } from '@antiphon/ports'
+import { type AntiphonError, type Clock, invalidArgument, type Millis, type PrimaryContext, type Random, ZERO, type Zxid } from '@antiphon/ports'
 import { encodeDeclaration } from './declaration.ts'
 import { messageOf } from './errors.ts'
 import type { Forwarding } from './forwarding.ts'
@@ -17,6 +17,7 @@ export interface ReignHost {
   readonly forwarding: Forwarding
   readonly links: Links
   readonly random: Random
+  readonly clock: Clock
   readonly changeBytesMax: number
   readonly originWindow: number
   readonly retireOriginTicks: number
@@ -31,7 +32,9 @@ interface OwnRequest {
 /** Reused for every batch and every entry. */
 class Context implements PrimaryContext {
   epoch = 0
+  zxid: Zxid = ZERO
   time: Millis = 0
+  monotonic: Millis = 0
   readonly changeBytesMax: number
   readonly #random: Random
 
@@ -78,7 +81,7 @@ export class Reign {
     this.epoch = primary.epoch
     this.#table = applied.copy()
     this.#context = new Context(host.changeBytesMax, host.random)
-    this.#setContext(primary)
+    this.#begin(primary)
     for (const { machine } of host.machines) machine.leading?.(this.#context)
   }
 
@@ -89,7 +92,7 @@ export class Reign {
 
   /** Once a tick: what the machines ask for by themselves. Void when the reign ends, and never sent again. */
   tick(primary: Primary): void {
-    this.#setContext(primary)
+    this.#begin(primary)
     this.#watchSilence()
     this.#host.machines.forEach(({ name, machine }, index) => {
       if (machine.tick === undefined) return
@@ -113,10 +116,9 @@ export class Reign {
 
   /** Frames the next batch from everything that waits, as far as there is room; null when nothing does. */
   fill(primary: Primary): Run | null {
-    this.#setContext(primary)
+    this.#begin(primary)
     this.#entriesRoom = primary.entriesRoom
     this.#bytesRoom = primary.bytesRoom
-    this.#builder.begin(primary.previous, primary.previousChecksum, primary.epoch, primary.time)
     this.#fillDeclaration()
     this.#fillRegistrations()
     this.#fillRetirements()
@@ -129,9 +131,13 @@ export class Reign {
     return this.#builder.finish()
   }
 
-  #setContext(primary: Primary): void {
+  /** Begins a batch: one in which nothing is framed costs nothing. */
+  #begin(primary: Primary): void {
+    this.#builder.begin(primary.previous, primary.previousChecksum, primary.epoch, primary.time)
     this.#context.epoch = primary.epoch
+    this.#context.zxid = this.#builder.next
     this.#context.time = primary.time
+    this.#context.monotonic = this.#host.clock.monotonic()
   }
 
   /** Room for one more entry, however large its change turns out to be: so that nothing is prepared in vain. */
@@ -273,6 +279,7 @@ export class Reign {
     let change: Uint8Array = request
     let kind = KIND_CHANGE
     if (machine.prepare !== undefined) {
+      this.#context.zxid = this.#builder.next
       try {
         change = machine.prepare(request, this.#context)
         if (!(change instanceof Uint8Array)) throw new TypeError('prepare did not return bytes')

@@ -1,6 +1,6 @@
 import type { StateMachine, Zxid } from '@antiphon/ports'
 import { assert, assertEqual, ConformanceError, within } from '../suite.ts'
-import { applyAll, type Change, changesOf, prepare, restore, type StateMachineSetup, snapshotOf } from './setup.ts'
+import { applyAll, type Change, changesOf, contextOf, prepare, restore, type StateMachineSetup, snapshotOf } from './setup.ts'
 
 export type AddMachineCase = (name: string, skip: string | null, body: () => Promise<void> | void) => void
 
@@ -214,7 +214,7 @@ export function replication<Request, Result>(setup: StateMachineSetup<Request, R
 
   add('what the primary applies is what the others apply', null, () => {
     const primary = setup.create()
-    primary.leading?.({ epoch: 1, time: 0, changeBytesMax: 1 << 20, random: () => 1 })
+    primary.leading?.(contextOf(0))
     const changes: Change[] = []
     for (let at = 0; at < setup.requests.length; at += 4) {
       const some = setup.requests.slice(at, at + 4).map((request, index) => prepare(primary, request, at + index))

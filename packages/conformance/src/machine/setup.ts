@@ -24,13 +24,19 @@ export function contextOf(number: number): PrimaryContext {
   let state = (number + 1) * 40_503
   return {
     epoch: 1,
+    zxid: zxidOf(number),
     time: timeOf(number),
+    monotonic: timeOf(number) - timeOf(0),
     changeBytesMax: 1 << 20,
     random() {
       state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0
       return state
     },
   }
+}
+
+function zxidOf(number: number): Zxid {
+  return (2 ** 32 + number + 1) as Zxid
 }
 
 export function timeOf(number: number): number {
@@ -90,7 +96,7 @@ export class Batch implements CommittedBatch {
     return this.bytes.subarray(this.start(index), this.end(index))
   }
   zxid(index: number): Zxid {
-    return (2 ** 32 + this.#first + index + 1) as Zxid
+    return zxidOf(this.#first + index)
   }
   time(index: number): number {
     return this.#changes[index]!.time

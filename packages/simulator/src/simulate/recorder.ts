@@ -6,7 +6,9 @@ import type { Entry } from './types.ts'
 /** What a primary was given with a call, so that the call can be made again. */
 export interface Given {
   readonly epoch: number
+  readonly zxid: Zxid
   readonly time: number
+  readonly monotonic: number
   readonly changeBytesMax: number
   /** What it drew. */
   readonly drawn: number[]
@@ -92,8 +94,8 @@ export class Recorder<Request, Result> {
       }
     }
     const given = (context: PrimaryContext): Given => {
-      const { epoch, time, changeBytesMax } = context
-      return { epoch, time, changeBytesMax, drawn: [], wall: time + origin * 1000, seed: ++this.#seeds }
+      const { epoch, zxid, time, monotonic, changeBytesMax } = context
+      return { epoch, zxid, time, monotonic, changeBytesMax, drawn: [], wall: time + origin * 1000, seed: ++this.#seeds }
     }
     const watched: StateMachine<Request, Result> = {
       name: machine.name,
@@ -217,7 +219,9 @@ function timeOf({ member, at }: Witness, origin: number): HostTime {
 function listening(context: PrimaryContext, drawn: number[]): PrimaryContext {
   return {
     epoch: context.epoch,
+    zxid: context.zxid,
     time: context.time,
+    monotonic: context.monotonic,
     changeBytesMax: context.changeBytesMax,
     random: () => {
       const number = context.random()

@@ -1,10 +1,17 @@
-import type { CommittedBatch, PeerId, PrimaryContext, StateMachine, Zxid } from '@antiphon/ports'
+import { type CommittedBatch, type PeerId, type PrimaryContext, type StateMachine, type Zxid, zxidOf } from '@antiphon/ports'
 import { expect, test } from 'vitest'
 import { Bank, Stubborn, type Transfer } from './buggy.test-support.ts'
 import { Recorder } from './recorder.ts'
 import { checkReigns } from './reigns.ts'
 
-const context = (epoch: number): PrimaryContext => ({ epoch, time: 1000 * epoch, changeBytesMax: 1000, random: () => 4 })
+const context = (epoch: number): PrimaryContext => ({
+  epoch,
+  zxid: zxidOf(epoch, 1),
+  time: 1000 * epoch,
+  monotonic: 0,
+  changeBytesMax: 1000,
+  random: () => 4,
+})
 const request = (amount: number): Uint8Array => new Bank().encodeRequest({ from: 'anna', to: 'bert', amount })
 
 function batchOf(bytes: Uint8Array, zxid: number): CommittedBatch {

@@ -109,9 +109,9 @@ function prepare<Request, Result>({ machine }: Replay<Request, Result>, request:
 }
 
 function call<T>(given: Given, work: (context: PrimaryContext) => T): T {
-  const { epoch, time, changeBytesMax, drawn, wall, seed } = given
+  const { epoch, zxid, time, monotonic, changeBytesMax, drawn, wall, seed } = given
   let next = 0
-  const context: PrimaryContext = { epoch, time, changeBytesMax, random: () => drawn[next++] ?? 0 }
+  const context: PrimaryContext = { epoch, zxid, time, monotonic, changeBytesMax, random: () => drawn[next++] ?? 0 }
   return under(new HostTime(wall, seed), () => work(context))
 }
 
