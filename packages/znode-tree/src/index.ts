@@ -1,3 +1,5 @@
+export { digestId } from './auth/digest.ts'
+export { addressIdentity } from './auth/schemes.ts'
 export { znodeError } from './errors.ts'
 export type {
   AuthScheme,
@@ -9,6 +11,7 @@ export type {
   ZnodeTree,
   ZnodeTreeOptions,
 } from './machine-types.ts'
+export { pathFault, validatePath } from './path.ts'
 export {
   type Acl,
   ADMIN,

@@ -116,7 +116,7 @@ export interface ZnodeTree extends StateMachine<ZnodeRequest, ZnodeResult> {
   /** Until the function that it returns is called, the session is touched with every heartbeat: its holder is this process. */
   hold(session: SessionId): () => void
   listen(listener: SessionListener): () => void
-  /** Null: the credential shows nothing. @throws AntiphonError REFUSED (AUTH_FAILED) of an unknown scheme */
+  /** @throws AntiphonError REFUSED (AUTH_FAILED): there is no such scheme, or the credential shows nothing to it */
   authenticate(scheme: string, credential: Uint8Array): readonly Identity[]
   /** What of these identities may be told: ZooKeeper's whoAmI. */
   whoAmI(identities: readonly Identity[]): readonly Identity[]
