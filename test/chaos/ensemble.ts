@@ -1,10 +1,11 @@
-import { type ChildProcess, fork } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { newAuthority } from '@antiphon/cli'
+import type { Janitor } from './janitor.ts'
 import { Leadership } from './leadership.ts'
-import { Links } from './links.ts'
+import { type Heal, type Links, type LinksName, openLinks } from './links.ts'
 import type { Answer, Ask, FromMember, StartArgument } from './protocol.ts'
 import { SmallDisk } from './small-disk.ts'
 import type { StoreName } from './stores.ts'
@@ -18,10 +19,12 @@ const SMALL_DISK_MEBIBYTES = 96
 const FULL_DISK: Readonly<Record<StoreName, readonly string[]>> = { file: ['DISK_FULL'], lmdb: ['DISK_FULL', 'DISK_FAILED'] }
 const SNAPSHOT_EVERY_ENTRIES = 300
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
+const ARGUMENTS = ['--conditions=@antiphon/source', '--import', 'tsx']
 const PROGRAM = fileURLToPath(new URL('./member.ts', import.meta.url))
 
 /** One life of a member's process. */
 interface Life {
+  readonly number: number
   readonly process: ChildProcess
   readonly waiting: Map<number, (answer: Answer) => void>
   readonly ended: Promise<void>
@@ -30,6 +33,18 @@ interface Life {
   /** Its disk was full for a time of this life: it may stop because of that. */
   diskFilled: boolean
   fault: string | null
+}
+
+export interface EnsembleOptions {
+  /** Everything that it makes lies in here. */
+  readonly folder: string
+  readonly store: StoreName
+  readonly links: LinksName
+  readonly janitor: Janitor
+  say(line: string): void
+  readonly snapshotEveryEntries?: number
+  /** Called with its folder when a killed process has ended, before the next begins: what else a crash takes. */
+  readonly afterKill?: (folder: string) => Promise<void>
 }
 
 interface Member {
@@ -48,31 +63,43 @@ export class Ensemble {
   readonly failures: string[] = []
   readonly smallDisk: SmallDisk | null
   readonly #members: ReadonlyMap<number, Member>
-  readonly #say: (line: string) => void
+  readonly #options: EnsembleOptions
+  /** What faults have done to processes. */
+  readonly felt: { killed: number; stopped: number; stoppedByFullDisk: number } = { killed: 0, stopped: 0, stoppedByFullDisk: 0 }
   #diskFull = 0
   #calls = 0
+  #lives = 0
   #closing = false
 
-  private constructor(links: Links, smallDisk: SmallDisk | null, members: readonly Member[], say: (line: string) => void) {
+  private constructor(links: Links, smallDisk: SmallDisk | null, members: readonly Member[], options: EnsembleOptions) {
     this.links = links
     this.smallDisk = smallDisk
     this.#members = new Map(members.map((member) => [member.id, member]))
-    this.#say = say
+    this.#options = options
   }
 
-  static async start(folder: string, store: StoreName, say: (line: string) => void): Promise<Ensemble> {
+  static async start(options: EnsembleOptions): Promise<Ensemble> {
+    const { folder, store, say } = options
     const authority = await newAuthority()
-    const links = await Links.open(IDS)
-    const smallDisk = await SmallDisk.mount(join(folder, 'small-disk'), SMALL_DISK_MEBIBYTES, say)
+    const links = await openLinks(options.links, IDS, say)
+    const smallDisk = await SmallDisk.mount(folder, SMALL_DISK_MEBIBYTES, say)
     const members: Member[] = []
     for (const id of IDS) {
       const own = id === SMALL_DISK_ID && smallDisk !== null ? smallDisk.folder : join(folder, `member-${id}`)
       await mkdir(own, { recursive: true })
       const tls = await authority.member(id)
-      const start = { id, members: links.addressesFor(id), folder: own, store, tls, snapshotEveryEntries: SNAPSHOT_EVERY_ENTRIES }
+      const start = {
+        id,
+        members: links.addressesFor(id),
+        listen: links.listenAt(id),
+        folder: own,
+        store,
+        tls,
+        snapshotEveryEntries: options.snapshotEveryEntries ?? SNAPSHOT_EVERY_ENTRIES,
+      }
       members.push({ id, start, life: null, downs: 0 })
     }
-    const ensemble = new Ensemble(links, smallDisk, members, say)
+    const ensemble = new Ensemble(links, smallDisk, members, options)
     for (const id of IDS) ensemble.#ensure(id)
     return ensemble
   }
@@ -86,6 +113,11 @@ export class Ensemble {
     return IDS.filter((id) => (this.#lifeOf(id)?.paused ?? 0) > 0)
   }
 
+  /** Tells one life of a member from the next; null of a dead one. */
+  lifeOf(id: number): number | null {
+    return this.#lifeOf(id)?.number ?? null
+  }
+
   /** A dead process answers `unknown`. */
   call(id: number, ask: Ask): Promise<Answer> {
     const life = this.#lifeOf(id)
@@ -93,9 +125,10 @@ export class Ensemble {
   }
 
   /** SIGKILL; it is started again when the last fault that keeps it down heals. */
-  kill(id: number): () => void {
+  kill(id: number): Heal {
     const member = this.#members.get(id)!
     member.downs++
+    if (this.#lifeOf(id) !== null) this.felt.killed++
     this.#end(member)
     return () => {
       member.downs--
@@ -104,10 +137,11 @@ export class Ensemble {
   }
 
   /** SIGSTOP until SIGCONT; a process that dies meanwhile is not stopped when it is started again. */
-  pause(id: number): () => void {
+  pause(id: number): Heal {
     const life = this.#lifeOf(id)
     if (life === null) return () => {}
     life.paused++
+    this.felt.stopped++
     life.process.kill('SIGSTOP')
     this.leadership.gone(id)
     return () => {
@@ -119,7 +153,7 @@ export class Ensemble {
     }
   }
 
-  async fillDisk(): Promise<() => Promise<void>> {
+  async fillDisk(): Promise<Heal> {
     const disk = this.smallDisk!
     const life = this.#lifeOf(SMALL_DISK_ID)
     if (life !== null) life.diskFilled = true
@@ -163,19 +197,17 @@ export class Ensemble {
   #ensure(id: number): void {
     const member = this.#members.get(id)!
     if (this.#closing || member.life !== null || member.downs > 0 || (id === SMALL_DISK_ID && this.#diskFull > 0)) return
-    const child = fork(PROGRAM, [], {
-      cwd: ROOT,
-      execArgv: ['--conditions=@antiphon/source', '--import', 'tsx'],
-      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
-    })
+    // The folder tells the janitor that this process is one of ours.
+    const [command, ...rest] = this.links.commandFor(id, [process.execPath, ...ARGUMENTS, PROGRAM, this.#options.folder])
+    const child = spawn(command!, rest, { cwd: ROOT, stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
+    if (child.pid !== undefined) this.#options.janitor.watch(child.pid)
     const waiting = new Map<number, (answer: Answer) => void>()
     const ended = new Promise<void>((resolve) => {
       child.once('exit', (code, signal) => {
-        this.#ended(member, life, signal ?? `status ${code}`)
-        resolve()
+        void this.#ended(member, life, signal ?? `status ${code}`).finally(resolve)
       })
     })
-    const life: Life = { process: child, waiting, ended, killed: false, paused: 0, diskFilled: false, fault: null }
+    const life: Life = { number: ++this.#lives, process: child, waiting, ended, killed: false, paused: 0, diskFilled: false, fault: null }
     member.life = life
     child.on('error', () => {})
     child.on('message', (message: FromMember) => this.#heard(id, life, message))
@@ -201,17 +233,20 @@ export class Ensemble {
     })
   }
 
-  #ended(member: Member, life: Life, how: string): void {
+  async #ended(member: Member, life: Life, how: string): Promise<void> {
+    const { killed } = life
     for (const resolve of life.waiting.values()) resolve(gone('unknown'))
     life.waiting.clear()
-    if (!life.killed) {
+    life.killed = true
+    if (!killed) {
       this.links.setTarget(member.id, null)
       this.leadership.gone(member.id)
-      if (life.diskFilled && FULL_DISK[member.start.store].some((code) => life.fault?.startsWith(`${code}:`)))
-        this.#say(`member ${member.id} has stopped: its disk is full`)
-      else this.failures.push(`member ${member.id} ended by itself (${how}${life.fault === null ? '' : `, ${life.fault}`})`)
+      if (life.diskFilled && FULL_DISK[member.start.store].some((code) => life.fault?.startsWith(`${code}:`))) {
+        this.felt.stoppedByFullDisk++
+        this.#options.say(`member ${member.id} has stopped: its disk is full`)
+      } else this.failures.push(`member ${member.id} ended by itself (${how}${life.fault === null ? '' : `, ${life.fault}`})`)
     }
-    life.killed = true
+    if (killed && !this.#closing) await this.#options.afterKill?.(member.start.folder)
     member.life = null
     this.#ensure(member.id)
   }

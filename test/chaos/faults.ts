@@ -1,6 +1,7 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import type { SeededRandom } from '@antiphon/simulator'
 import { type Ensemble, IDS } from './ensemble.ts'
+import type { Heal, Way } from './links.ts'
 
 const GAP_MS_MAX = 1500
 const AT_ONCE_MAX = 2
@@ -8,95 +9,80 @@ const WORK_MS = 1000
 const WORK_MS_MAX = 10_000
 const LOOK_MS = 20
 
-type Heal = () => void | Promise<void>
-
-/** `targets`: all members, the one that the fault is about first. */
-type Fault = (ensemble: Ensemble, targets: readonly number[], amount: number) => Heal[] | Promise<Heal[]>
-
 interface Kind {
   readonly name: string
   readonly msMin: number
   readonly msMax: number
-  /** How many members it is about. */
-  readonly targets: number
+  /** How many members it is about: the first of the targets. */
+  readonly about: number
   /** Strikes an ensemble that works: when the faults before it have healed and somebody leads under load, for a little while. */
   readonly atWork?: true
-  readonly fault: Fault
+  /** Can it be made here? */
+  readonly where?: (ensemble: Ensemble) => boolean
+  /** `some` are those that it is about, `others` the rest; `amount` is in [0, 1). */
+  fault(ensemble: Ensemble, some: readonly number[], others: readonly number[], amount: number): Heal[] | Promise<Heal>
 }
 
-const KINDS: readonly Kind[] = [
-  { name: 'kill -9', msMin: 100, msMax: 2500, targets: 1, fault: (ensemble, [target]) => [ensemble.kill(target!)] },
-  { name: 'kill -9', msMin: 100, msMax: 2500, targets: 2, fault: (ensemble, targets) => targets.slice(0, 2).map((id) => ensemble.kill(id)) },
-  { name: 'kill -9', msMin: 50, msMax: 1000, targets: 5, atWork: true, fault: (ensemble, targets) => targets.map((id) => ensemble.kill(id)) },
-  { name: 'SIGSTOP', msMin: 200, msMax: 4000, targets: 1, fault: (ensemble, [target]) => [ensemble.pause(target!)] },
-  { name: 'SIGSTOP', msMin: 200, msMax: 3000, targets: 3, fault: (ensemble, targets) => targets.slice(0, 3).map((id) => ensemble.pause(id)) },
+/** Each is made at least once in every run, where it can be made. */
+export const KINDS: readonly Kind[] = [
+  { name: 'kill -9 of one', msMin: 100, msMax: 2500, about: 1, fault: (ensemble, some) => some.map((id) => ensemble.kill(id)) },
+  { name: 'kill -9 of two', msMin: 100, msMax: 2500, about: 2, fault: (ensemble, some) => some.map((id) => ensemble.kill(id)) },
+  { name: 'kill -9 of all', msMin: 50, msMax: 1000, about: 5, atWork: true, fault: (ensemble, some) => some.map((id) => ensemble.kill(id)) },
+  { name: 'SIGSTOP of one', msMin: 200, msMax: 4000, about: 1, fault: (ensemble, some) => some.map((id) => ensemble.pause(id)) },
+  { name: 'SIGSTOP of three', msMin: 200, msMax: 3000, about: 3, fault: (ensemble, some) => some.map((id) => ensemble.pause(id)) },
+  { name: 'links cut of one', msMin: 300, msMax: 4000, about: 1, fault: ({ links }, some, others) => links.cut(ways(some, others)) },
+  { name: 'links cut between three and two', msMin: 300, msMax: 4000, about: 2, fault: ({ links }, some, others) => links.cut(ways(some, others)) },
+  { name: 'nothing arrives from one', msMin: 300, msMax: 4000, about: 1, fault: ({ links }, some, others) => links.hold(ways(some, others)) },
+  { name: 'nothing arrives at one', msMin: 300, msMax: 4000, about: 1, fault: ({ links }, some, others) => links.hold(ways(others, some)) },
   {
-    name: 'links cut of',
+    name: 'nothing passes between three and two',
     msMin: 300,
     msMax: 4000,
-    targets: 1,
-    fault: (ensemble, targets) => between(targets, 1, (one, other) => ensemble.links.cut(one, other)),
+    about: 2,
+    fault: ({ links }, some, others) => links.hold([...ways(some, others), ...ways(others, some)]),
   },
   {
-    name: 'links cut between the others and',
-    msMin: 300,
-    msMax: 4000,
-    targets: 2,
-    fault: (ensemble, targets) => between(targets, 2, (one, other) => ensemble.links.cut(one, other)),
-  },
-  {
-    name: 'nothing arrives from',
-    msMin: 300,
-    msMax: 4000,
-    targets: 1,
-    fault: (ensemble, targets) => between(targets, 1, (one, other) => ensemble.links.hold(one, other)),
-  },
-  {
-    name: 'nothing arrives at',
-    msMin: 300,
-    msMax: 4000,
-    targets: 1,
-    fault: (ensemble, targets) => between(targets, 1, (one, other) => ensemble.links.hold(other, one)),
-  },
-  {
-    name: 'nothing passes between the others and',
-    msMin: 300,
-    msMax: 4000,
-    targets: 2,
-    fault: ({ links }, targets) => between(targets, 2, (one, other) => [links.hold(one, other), links.hold(other, one)]),
-  },
-  {
-    name: 'slow links of',
+    name: 'slow links of one',
     msMin: 1000,
     msMax: 5000,
-    targets: 1,
-    fault: ({ links }, targets, amount) => {
-      const delayMs = 5 + Math.floor(amount * 300)
-      return between(targets, 1, (one, other) => [links.slow(one, other, delayMs), links.slow(other, one, delayMs)])
-    },
+    about: 1,
+    fault: ({ links }, some, others, amount) => links.slow([...ways(some, others), ...ways(others, some)], amount),
   },
+  {
+    name: 'cable pulled out of one',
+    msMin: 300,
+    msMax: 4000,
+    about: 1,
+    where: ({ links }) => links.unplug !== null,
+    fault: ({ links }, some) => links.unplug!(some[0]!),
+  },
+  { name: 'full disk', msMin: 1000, msMax: 5000, about: 0, where: ({ smallDisk }) => smallDisk !== null, fault: (ensemble) => ensemble.fillDisk() },
 ]
-const FULL_DISK: Kind = { name: 'full disk', msMin: 1000, msMax: 5000, targets: 0, fault: async (ensemble) => [await ensemble.fillDisk()] }
 
-/** The first `count` against the rest. */
-function between(targets: readonly number[], count: number, fault: (one: number, other: number) => Heal | readonly Heal[]): Heal[] {
-  return targets.slice(0, count).flatMap((one) => targets.slice(count).flatMap((other) => fault(one, other)))
+function ways(from: readonly number[], to: readonly number[]): Way[] {
+  return from.flatMap((one) => to.map((other): Way => [one, other]))
 }
 
 /**
- * Faults until `deadline` (of `performance.now`), two at once at most, each kind before any comes again; resolves with their number when all have healed. Kinds, times and members come from
- * `random` alone; half of them begin with whoever leads then.
+ * Faults until `deadline` (of `performance.now`) and until each kind has come, two at once at most, each kind before any comes again; resolves with how many of each kind there were when all have healed.
+ * Kinds, times and members come from `random` alone; half of them begin with whoever leads then.
  */
-export async function makeFaults(ensemble: Ensemble, random: SeededRandom, deadline: number, say: (line: string) => void): Promise<number> {
-  const kinds = ensemble.smallDisk === null ? KINDS : [...KINDS, FULL_DISK]
+export async function makeFaults(
+  ensemble: Ensemble,
+  random: SeededRandom,
+  deadline: number,
+  names: readonly string[] | null,
+  say: (line: string) => void,
+): Promise<Record<string, number>> {
+  const kinds = KINDS.filter(({ name, where }) => (names === null || names.includes(name)) && (where?.(ensemble) ?? true))
+  const made: Record<string, number> = Object.fromEntries(kinds.map(({ name }) => [name, 0]))
   const began = performance.now()
   const standing = new Set<Promise<void>>()
-  let deck: Kind[] = []
-  let faults = 0
+  let deck = random.shuffle([...kinds])
   for (;;) {
     await wait(random.between(0, GAP_MS_MAX))
     if (standing.size >= AT_ONCE_MAX) await Promise.race(standing)
-    if (performance.now() >= deadline) break
+    if (performance.now() >= deadline && kinds.every(({ name }) => made[name]! > 0)) break
     if (deck.length === 0) deck = random.shuffle([...kinds])
     const kind = deck.pop()!
     if (kind.atWork === true) {
@@ -109,17 +95,18 @@ export async function makeFaults(ensemble: Ensemble, random: SeededRandom, deadl
     const amount = random.unit()
     const { leader } = ensemble.leadership
     if (atLeader && leader !== null) targets.sort((a, b) => Number(b === leader) - Number(a === leader))
-    const members = kind.targets === 0 ? '' : ` ${targets.slice(0, kind.targets).join(', ')}`
-    say(`${((performance.now() - began) / 1000).toFixed(1)} s: ${kind.name}${members} for ${ms} ms`)
-    const heals = await kind.fault(ensemble, targets, amount)
-    faults++
+    const some = targets.slice(0, kind.about)
+    const members = some.map((id) => (id === leader ? `${id} (leads)` : `${id}`)).join(', ')
+    say(`${((performance.now() - began) / 1000).toFixed(1)} s: ${kind.name}${members === '' ? '' : `: ${members}`}, for ${ms} ms`)
+    const heals = [await kind.fault(ensemble, some, targets.slice(kind.about), amount)].flat()
+    made[kind.name]!++
     const healed = wait(ms)
       .then(() => Promise.all(heals.map((heal) => heal())))
       .then(() => void standing.delete(healed))
     standing.add(healed)
   }
   await Promise.all(standing)
-  return faults
+  return made
 }
 
 /** Somebody leads, and has done so for a while. Gives up after a longer one. */

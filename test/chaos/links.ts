@@ -1,173 +1,57 @@
-import { createServer, type Server, Socket } from 'node:net'
+import { NamespaceLinks } from './namespace-links.ts'
+import { ProxyLinks } from './proxy-links.ts'
 
-/** Bytes that a direction holds before its sender is no longer read. */
-const HELD_BYTES_MAX = 1024 * 1024
+export const LINKS = ['auto', 'namespaces', 'proxy'] as const
+export type LinksName = (typeof LINKS)[number]
 
-/** What travels from one member to another, on whoever's connection. */
-class Direction {
-  holds = 0
-  delays: number[] = []
-  readonly #streams = new Set<Stream>()
+export type Heal = () => void | Promise<void>
+export type Way = readonly [from: number, to: number]
 
-  get delayMs(): number {
-    return Math.max(0, ...this.delays)
-  }
-
-  carry(from: Socket, to: Socket): void {
-    const stream = new Stream(this, from, to)
-    this.#streams.add(stream)
-    from.once('close', () => this.#streams.delete(stream))
-  }
-
-  changed(): void {
-    for (const stream of this.#streams) stream.pump()
-  }
+/** What faults have done to what members sent, so far. */
+export interface LinkEffects {
+  /** Connections that a cut has ended. */
+  readonly connectionsEnded: number
+  /** Packets that were dropped; through proxies, pieces that were held back. */
+  readonly held: number
+  /** Times that a packet, or a piece, had to wait on a slow link. */
+  readonly slowed: number
 }
 
-class Stream {
-  readonly #direction: Direction
-  readonly #from: Socket
-  readonly #to: Socket
-  readonly #queue: { readonly bytes: Buffer; readonly due: number }[] = []
-  #bytes = 0
-  #timer: NodeJS.Timeout | null = null
-
-  constructor(direction: Direction, from: Socket, to: Socket) {
-    this.#direction = direction
-    this.#from = from
-    this.#to = to
-    from.on('data', (bytes: Buffer) => {
-      this.#queue.push({ bytes, due: performance.now() + direction.delayMs })
-      this.#bytes += bytes.length
-      this.pump()
-    })
-    to.on('drain', () => this.pump())
-    from.once('close', () => {
-      if (this.#timer !== null) clearTimeout(this.#timer)
-    })
-  }
-
-  pump(): void {
-    if (this.#timer !== null) clearTimeout(this.#timer)
-    this.#timer = null
-    while (this.#direction.holds === 0 && !this.#to.writableNeedDrain && this.#queue.length > 0) {
-      const wait = this.#queue[0]!.due - performance.now()
-      if (wait > 0) {
-        this.#timer = setTimeout(() => this.pump(), wait)
-        break
-      }
-      const { bytes } = this.#queue.shift()!
-      this.#bytes -= bytes.length
-      this.#to.write(bytes)
-    }
-    if (this.#bytes > HELD_BYTES_MAX) this.#from.pause()
-    else this.#from.resume()
-  }
-}
-
-/**
- * Every member reaches every other through a listener of its own here. A direction can be held (nothing arrives and nobody is told, as when packets are lost: what was sent arrives when it heals), a pair can
- * be cut (its connections end, new ones too), and a direction can be slow.
- */
-export class Links {
-  readonly #ids: readonly number[]
-  readonly #servers = new Map<string, Server>()
-  readonly #targets = new Map<number, { readonly host: string; readonly port: number }>()
-  readonly #directions = new Map<string, Direction>()
-  readonly #cuts = new Map<string, number>()
-  readonly #sockets = new Map<string, Set<Socket>>()
-
-  private constructor(ids: readonly number[]) {
-    this.#ids = ids
-  }
-
-  static async open(ids: readonly number[]): Promise<Links> {
-    const links = new Links(ids)
-    for (const from of ids)
-      for (const to of ids) {
-        if (from === to) continue
-        links.#directions.set(`${from}-${to}`, new Direction())
-        const server = createServer((socket) => links.#accepted(from, to, socket))
-        await new Promise<void>((resolve, reject) => {
-          server.once('error', reject)
-          server.listen(0, '127.0.0.1', resolve)
-        })
-        links.#servers.set(`${from}-${to}`, server)
-      }
-    return links
-  }
-
-  /** The members' addresses as `from` must dial them. Its own is told and never dialled. */
-  addressesFor(from: number): Record<number, string> {
-    const port = (to: number): number => (this.#servers.get(`${from}-${to}`)?.address() as { port: number } | undefined)?.port ?? 1
-    return Object.fromEntries(this.#ids.map((to) => [to, `127.0.0.1:${port(to)}`]))
-  }
-
+/** The network between the members' processes. Faults overlap: a link works when the last of its faults has healed. */
+export interface Links {
+  readonly name: Exclude<LinksName, 'auto'>
+  /** The members' addresses as `from` must dial them. */
+  addressesFor(from: number): Record<number, string>
+  listenAt(id: number): string
+  /** A command line that runs `command` as this member: one process, the command's own. */
+  commandFor(id: number, command: readonly string[]): readonly string[]
   /** Where a member listens; null: nowhere. */
-  setTarget(member: number, address: string | null): void {
-    if (address === null) this.#targets.delete(member)
-    else this.#targets.set(member, { host: address.slice(0, address.lastIndexOf(':')), port: Number(address.slice(address.lastIndexOf(':') + 1)) })
-  }
-
-  hold(from: number, to: number): () => void {
-    const direction = this.#directions.get(`${from}-${to}`)!
-    direction.holds++
-    return () => {
-      direction.holds--
-      direction.changed()
-    }
-  }
-
-  slow(from: number, to: number, delayMs: number): () => void {
-    const direction = this.#directions.get(`${from}-${to}`)!
-    direction.delays.push(delayMs)
-    return () => {
-      direction.delays.splice(direction.delays.indexOf(delayMs), 1)
-    }
-  }
-
-  /** Both ways, with the connections' ends told. */
-  cut(one: number, other: number): () => void {
-    const pair = pairOf(one, other)
-    this.#cuts.set(pair, (this.#cuts.get(pair) ?? 0) + 1)
-    for (const socket of this.#sockets.get(pair) ?? []) socket.destroy()
-    return () => void this.#cuts.set(pair, this.#cuts.get(pair)! - 1)
-  }
-
-  async close(): Promise<void> {
-    for (const sockets of this.#sockets.values()) for (const socket of sockets) socket.destroy()
-    await Promise.all([...this.#servers.values()].map((server) => new Promise((resolve) => server.close(resolve))))
-  }
-
-  #accepted(from: number, to: number, near: Socket): void {
-    const target = this.#targets.get(to)
-    const pair = pairOf(from, to)
-    near.on('error', () => {})
-    if (target === undefined || (this.#cuts.get(pair) ?? 0) > 0) {
-      near.destroy()
-      return
-    }
-    const far = new Socket()
-    far.on('error', () => {})
-    const sockets = this.#sockets.get(pair) ?? new Set()
-    this.#sockets.set(pair, sockets)
-    for (const [socket, other] of [
-      [near, far],
-      [far, near],
-    ] as const) {
-      socket.setNoDelay(true)
-      sockets.add(socket)
-      socket.once('close', () => {
-        sockets.delete(socket)
-        other.destroy()
-      })
-    }
-    far.connect(target.port, target.host)
-    this.#directions.get(`${from}-${to}`)!.carry(near, far)
-    this.#directions.get(`${to}-${from}`)!.carry(far, near)
-  }
+  setTarget(id: number, address: string | null): void
+  /** Nothing arrives on these ways, and nobody is told. */
+  hold(ways: readonly Way[]): Promise<Heal>
+  /** Both ways of each pair, with the connections' ends told; new ones are refused. */
+  cut(pairs: readonly Way[]): Promise<Heal>
+  /** `amount` in [0, 1): how slow. */
+  slow(ways: readonly Way[], amount: number): Promise<Heal>
+  /** A member's cable is pulled out; null where there is none. */
+  readonly unplug: ((id: number) => Promise<Heal>) | null
+  effects(): Promise<LinkEffects>
+  close(): Promise<void>
 }
 
-function pairOf(one: number, other: number): string {
-  return one < other ? `${one}+${other}` : `${other}+${one}`
+/** `auto`: namespaces where the machine allows them, else proxies, and the reason is told. @throws Error for `namespaces`, where the machine does not */
+export async function openLinks(name: LinksName, ids: readonly number[], say: (line: string) => void): Promise<Links> {
+  if (name !== 'proxy') {
+    try {
+      const links = await NamespaceLinks.open(ids)
+      say('links: a network namespace for each member, veth, a bridge')
+      return links
+    } catch (error) {
+      if (name === 'namespaces') throw error
+      say(`links: no network namespaces, since ${(error as Error).message}`)
+    }
+  }
+  const links = await ProxyLinks.open(ids)
+  say('links: a proxy for each direction between two members, in this process')
+  return links
 }

@@ -34,6 +34,11 @@ export class ChaosMachine implements StateMachine<ChaosRequest, ChaosResult> {
     return key.startsWith('l') ? [...values] : (values.at(-1) ?? null)
   }
 
+  /** All values that `key` holds, or has held. */
+  held(key: string): readonly string[] {
+    return [...(this.#values.get(key) ?? [])]
+  }
+
   state(): ChaosState {
     return Object.fromEntries(this.#values)
   }

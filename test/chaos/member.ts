@@ -3,12 +3,13 @@ import { AntiphonError } from '@antiphon/ports'
 import { Replica } from '@antiphon/replica'
 import { tcpTransport } from '@antiphon/transport-tcp'
 import { ChaosMachine } from './machine.ts'
-import type { Answer, Ask, FromMember, StartArgument } from './protocol.ts'
+import type { Answer, Ask, FromMember, Standing, StartArgument } from './protocol.ts'
 import { storeIn } from './stores.ts'
 
 const STOPPED = 3
 
 let running: Replica<{ chaos: ChaosMachine }> | null = null
+let standing: Standing = { role: 'starting', active: false, epoch: 0 }
 
 function tell(message: FromMember, told?: () => void): void {
   process.send?.(message, () => told?.())
@@ -19,19 +20,22 @@ function faulted(error: unknown): void {
   tell({ kind: 'fault', code, message }, () => process.exit(STOPPED))
 }
 
-async function start({ id, members, folder, store, tls, snapshotEveryEntries }: StartArgument): Promise<{ address: string }> {
-  const transport = tcpTransport({ listen: '127.0.0.1:0', tls })
+async function start({ id, members, listen, folder, store, tls, snapshotEveryEntries }: StartArgument): Promise<{ address: string }> {
+  const transport = tcpTransport({ listen, tls })
   try {
     const replica = await Replica.start({
       id,
       members,
       machines: { chaos: new ChaosMachine() },
-      storage: await storeIn(store, folder),
+      storage: storeIn(store, folder),
       transport,
       snapshotEveryEntries,
     })
     running = replica
-    replica.on('role', ({ role, active, epoch }) => tell({ kind: 'standing', role, active, epoch }))
+    replica.on('role', ({ role, active, epoch }) => {
+      standing = { role, active, epoch }
+      tell({ kind: 'standing', ...standing })
+    })
     replica.on('fault', faulted)
     const address = transport.address()
     if (address === null) throw new Error('the transport tells no address')
@@ -52,20 +56,21 @@ async function obey(ask: Ask): Promise<Extract<Answer, { value: unknown }>['valu
     case 'read':
       await replica.read('linearizable', { timeoutMs: ask.argument.timeoutMs })
       return chaos.read(ask.argument.key)
+    case 'look':
+      await replica.read('local')
+      return chaos.held(ask.argument.key)
     case 'state':
       await replica.read('linearizable', { timeoutMs: ask.argument.timeoutMs })
       return { digest: chaos.digest().toString(16), state: JSON.stringify(chaos.state()) }
-    case 'role': {
-      const { role, active, epoch } = replica.status()
-      return { role, active, epoch }
-    }
+    case 'role':
+      return standing
   }
 }
 
 process.on('message', ({ number, ask }: { number: number; ask: Ask }) => {
   const answer = (each: Answer): void => tell({ kind: 'answer', number, answer: each })
   obey(ask).then(
-    (value) => answer({ value }),
+    (value) => answer({ value, role: standing.role }),
     (error: unknown) => {
       const { code, outcome, message } = error instanceof AntiphonError ? error : { code: 'UNEXPECTED', outcome: 'unknown' as const, message: String(error) }
       answer({ code, outcome, message })

@@ -6,6 +6,7 @@ export interface StartArgument {
   readonly id: number
   /** As this member reaches them: through its own links. */
   readonly members: Readonly<Record<number, string>>
+  readonly listen: string
   readonly folder: string
   readonly store: StoreName
   readonly tls: { readonly key: string; readonly cert: string; readonly ca: string }
@@ -16,6 +17,8 @@ export type Ask =
   | { readonly command: 'start'; readonly argument: StartArgument }
   | { readonly command: 'propose'; readonly argument: { readonly request: ChaosRequest; readonly timeoutMs: number } }
   | { readonly command: 'read'; readonly argument: { readonly key: string; readonly timeoutMs: number } }
+  /** All that a key holds and has held, as applied at this member. */
+  | { readonly command: 'look'; readonly argument: { readonly key: string } }
   | { readonly command: 'state'; readonly argument: { readonly timeoutMs: number } }
   | { readonly command: 'role'; readonly argument: null }
 
@@ -36,6 +39,8 @@ export type Answer =
         | { readonly digest: string; readonly state: string }
         | Standing
         | null
+      /** Of the member when it answered. */
+      readonly role: string
     }
   | { readonly code: string; readonly outcome: Outcome; readonly message: string }
 

@@ -16,8 +16,13 @@ export class SmallDisk {
     this.folder = join(mount, 'member')
   }
 
+  static mountIn(folder: string): string {
+    return join(folder, 'small-disk')
+  }
+
   /** Null, with the reason told, where mounting is not permitted. */
-  static async mount(mount: string, mebibytes: number, say: (line: string) => void): Promise<SmallDisk | null> {
+  static async mount(folder: string, mebibytes: number, say: (line: string) => void): Promise<SmallDisk | null> {
+    const mount = SmallDisk.mountIn(folder)
     await mkdir(mount, { recursive: true })
     try {
       await run('mount', ['-t', 'tmpfs', '-o', `size=${mebibytes}m,mode=700`, 'tmpfs', mount])

@@ -1,5 +1,5 @@
 import { checkLinearizable, isWitness, listModel, type Model, registerModel } from '@antiphon/simulator'
-import { type Input, type Output, type Recorded, readOf } from './clients.ts'
+import { type History, type Input, type Look, type Output, type Recorded, readOf } from './clients.ts'
 import type { ChaosState } from './machine.ts'
 
 const BUDGET = 1_000_000
@@ -9,13 +9,17 @@ export interface Verdict {
   readonly lost: number
   /** Values that stand more than once. */
   readonly doubled: number
-  /** False as well when a key's history could not be decided. */
+  /** Changes that stand although they were rejected, or nobody asked for them. */
+  readonly phantoms: number
+  /** Looks at one member that showed what never was, or less than the same life of it had shown before. */
+  readonly wrongLooks: number
+  /** In the order in which all changes stand, and for the simulator's checker. */
   readonly linearizable: boolean
   readonly findings: readonly string[]
 }
 
 /** Judges what clients were told, against the state that all members hold at the end. */
-export function judge(operations: readonly Recorded[], state: ChaosState, ended: number): Verdict {
+export function judge({ operations, looks, rejected }: History, state: ChaosState, ended: number): Verdict {
   const findings: string[] = []
   let lost = 0
   let doubled = 0
@@ -30,13 +34,20 @@ export function judge(operations: readonly Recorded[], state: ChaosState, ended:
       places.set(value, place)
     }
   }
+  const asked = new Set(operations.flatMap(({ input }) => valueLeft(input) ?? []))
+  let phantoms = 0
+  for (const value of places.keys()) {
+    if (asked.has(value)) continue
+    phantoms++
+    findings.push(`${value} stands, and ${rejected.has(value) ? 'was rejected' : 'nobody asked for it'}`)
+  }
   const byKey = new Map<string, Recorded[]>(Object.keys(state).map((key) => [key, []]))
   for (const operation of operations) {
     const value = valueLeft(operation.input)
     if (value !== null && !places.has(value)) {
       // Values are never removed: what stands nowhere at the end never happened.
       if (operation.output === null && operation.returned === Number.POSITIVE_INFINITY) continue
-      if (!isRefusal(operation)) {
+      if (!mayBeRefused(operation)) {
         lost++
         findings.push(`${value} was acknowledged and is lost (${operation.key})`)
       }
@@ -54,17 +65,28 @@ export function judge(operations: readonly Recorded[], state: ChaosState, ended:
     linearizable = false
     findings.push(finding)
   }
-  return { lost, doubled, linearizable, findings }
+  const wrong = looks.flatMap((look) => judgeLook(look, state, places) ?? [])
+  findings.push(...wrong)
+  return { lost, doubled, phantoms, wrongLooks: wrong.length, linearizable, findings }
 }
 
-/** Null when some order explains all that was told of `key`: the one of the final state, or any other. */
+/** What is applied is committed: a look shows the beginning of the final state, and one life of a member never goes back. */
+function judgeLook({ member, key, values, atLeast, acknowledged }: Look, state: ChaosState, places: ReadonlyMap<string, number>): string | null {
+  const final = state[key] ?? []
+  if (values.length > final.length || values.some((value, place) => final[place] !== value)) return `member ${member} showed of ${key} what does not stand`
+  if (values.length < atLeast) return `member ${member} showed ${values.length} values of ${key}, after ${atLeast}`
+  const place = acknowledged === null ? undefined : places.get(acknowledged)
+  return place !== undefined && place >= values.length ? `member ${member} acknowledged ${acknowledged} and did not show it (${key})` : null
+}
+
+/** Null when the order of the final state, which is that of all changes, explains all that was told of `key`. */
 function judgeKey(key: string, operations: readonly Recorded[], places: ReadonlyMap<string, number>): string | null {
   const model = (key.startsWith('l') ? listModel : registerModel) as Model<string, Input, Output>
   const guess = operations.map((operation) => placeOf(operation, places))
   if (isWitness(model, operations, guess)) return null
   const verdict = checkLinearizable(model, operations, BUDGET)
-  if (verdict.kind === 'linearizable') return null
-  if (verdict.kind === 'undecided') return `${key}: the order of the final state does not explain what was told of it; no other was found within the budget`
+  if (verdict.kind !== 'violation')
+    return `${key}: the order of the final state does not explain what was told of it; ${verdict.kind === 'linearizable' ? 'another would' : 'no other was found within the budget'}`
   return `no order explains what was told of ${key}; none of these fits:${verdict.stuck.map((i) => `\n  ${JSON.stringify(operations[i])}`).join('')}`
 }
 
@@ -77,8 +99,9 @@ function placeOf(operation: Recorded, places: ReadonlyMap<string, number>): numb
   return (last === null ? -1 : (places.get(last) ?? -1)) + 0.5
 }
 
-function isRefusal({ output }: Recorded): boolean {
-  return output !== null && 'done' in output && !output.done
+/** Of a swap that took effect and whose answer nobody has, it may have been to leave all as it was. */
+function mayBeRefused({ input, output }: Recorded): boolean {
+  return output === null ? input.kind === 'swap' : 'done' in output && !output.done
 }
 
 /** What a change would leave behind; null of a read. */
