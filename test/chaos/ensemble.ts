@@ -58,7 +58,7 @@ interface Member {
 /** Five members as processes. Each fault is a method whose return heals it. */
 export class Ensemble {
   readonly links: Links
-  readonly leadership: Leadership = new Leadership()
+  readonly leadership: Leadership
   /** What no fault of ours explains. */
   readonly failures: string[] = []
   readonly smallDisk: SmallDisk | null
@@ -76,6 +76,7 @@ export class Ensemble {
     this.smallDisk = smallDisk
     this.#members = new Map(members.map((member) => [member.id, member]))
     this.#options = options
+    this.leadership = new Leadership(options.say)
   }
 
   static async start(options: EnsembleOptions): Promise<Ensemble> {

@@ -24,6 +24,7 @@ export class Janitor {
     this.#process = spawn('sh', ['-c', SCRIPT, 'janitor', folder, SmallDisk.mountIn(folder)], { stdio: ['pipe', 'ignore', 'ignore'], detached: true })
     this.#process.stdin!.on('error', () => {})
     this.#ended = once(this.#process, 'exit')
+    this.#ended.catch(() => {})
   }
 
   /** A process that must not outlive the run, and has the folder's name among its arguments. */

@@ -9,6 +9,11 @@ export class Leadership {
   #epoch = 0
   #since: number | null = null
   #leaderlessMsMax = 0
+  readonly #say: (line: string) => void
+
+  constructor(say: (line: string) => void) {
+    this.#say = say
+  }
 
   /** Epochs in which somebody led. */
   get elections(): number {
@@ -39,9 +44,14 @@ export class Leadership {
 
   #changed(): void {
     const now = performance.now()
-    if (this.leader !== null) {
+    const { leader } = this
+    if (leader !== null) {
       this.#led.add(this.#epoch)
-      if (this.#since !== null) this.#leaderlessMsMax = Math.max(this.#leaderlessMsMax, now - this.#since)
+      if (this.#since !== null) {
+        const ms = now - this.#since
+        this.#leaderlessMsMax = Math.max(this.#leaderlessMsMax, ms)
+        this.#say(`member ${leader} leads in epoch ${this.#epoch}, after ${Math.round(ms)} ms without a leader`)
+      }
       this.#since = null
     } else if (this.#led.size > 0) this.#since ??= now
   }

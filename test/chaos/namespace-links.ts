@@ -5,6 +5,10 @@ import type { Heal, LinkEffects, Links, Way } from './links.ts'
 /** Of a network that nothing else is joined to. */
 const NETWORK = '10.73.0'
 const PORT = 7300
+/** The namespace of the bridge. */
+const HUB = 0
+/** Who is not root may be it in a user namespace of their own, where the machine allows that. */
+const ROOTLESS = process.getuid?.() !== 0
 /** In packets: a queue that never fills, and one that does. */
 const QUEUE = 1000
 const SLOW_QUEUE = 50
@@ -39,7 +43,8 @@ export class NamespaceLinks implements Links {
     const keepers = new Map<number, ChildProcess>()
     const links = new NamespaceLinks(keepers)
     try {
-      for (const id of [HUB, ...ids]) keepers.set(id, await keeper())
+      keepers.set(HUB, await keeper(ROOTLESS ? ['unshare', '--user', '--map-root-user', '--net'] : ['unshare', '--net']))
+      for (const id of ids) keepers.set(id, await keeper([...links.#userOf(HUB), 'unshare', '--net']))
       await links.#in(
         HUB,
         ['ip', '-batch', '-'],
@@ -71,7 +76,7 @@ export class NamespaceLinks implements Links {
   }
 
   commandFor(id: number, command: readonly string[]): readonly string[] {
-    return ['nsenter', `--net=/proc/${this.#keepers.get(id)!.pid}/ns/net`, ...command]
+    return [...this.#userOf(id), 'nsenter', `--net=/proc/${this.#keepers.get(id)!.pid}/ns/net`, ...command]
   }
 
   setTarget(): void {}
@@ -138,6 +143,10 @@ export class NamespaceLinks implements Links {
         await ended
       }),
     )
+  }
+
+  #userOf(id: number): readonly string[] {
+    return ROOTLESS ? ['nsenter', '--preserve-credentials', `--user=/proc/${this.#keepers.get(id)!.pid}/ns/user`] : []
   }
 
   #shape(ways: readonly Way[]): Promise<void> {
@@ -212,9 +221,6 @@ export class NamespaceLinks implements Links {
   }
 }
 
-/** The namespace of the bridge. */
-const HUB = 0
-
 class Counts {
   readonly #of = new Map<string, number>()
 
@@ -228,14 +234,14 @@ class Counts {
 }
 
 /** Keeps a new network namespace until its standard input ends. */
-async function keeper(): Promise<ChildProcess> {
-  const child = spawn('unshare', ['--net', 'sh', '-c', 'echo && exec cat'], { stdio: ['pipe', 'pipe', 'pipe'] })
+async function keeper([program, ...rest]: readonly string[]): Promise<ChildProcess> {
+  const child = spawn(program!, [...rest, 'sh', '-c', 'echo && exec cat'], { stdio: ['pipe', 'pipe', 'pipe'] })
   let wrong = ''
   child.stderr.on('data', (bytes: Buffer) => {
     wrong += bytes
   })
   const refused = once(child, 'close').then(([code]) => {
-    throw new Error(`\`unshare --net\`: ${wrong.trim() || `status ${code}`}`)
+    throw new Error(`\`${[program, ...rest].join(' ')}\`: ${wrong.trim() || `status ${code}`}`)
   })
   refused.catch(() => {})
   await Promise.race([once(child.stdout, 'data'), refused])
