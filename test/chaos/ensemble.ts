@@ -5,7 +5,8 @@ import { fileURLToPath } from 'node:url'
 import { newAuthority } from '@antiphon/cli'
 import type { Janitor } from './janitor.ts'
 import { Leadership } from './leadership.ts'
-import { type Heal, type Links, type LinksName, openLinks } from './links.ts'
+import type { Heal, Links, LinksName } from './links.ts'
+import { openLinks } from './open-links.ts'
 import type { Answer, Ask, FromMember, StartArgument } from './protocol.ts'
 import { SmallDisk } from './small-disk.ts'
 import type { StoreName } from './stores.ts'
@@ -83,26 +84,24 @@ export class Ensemble {
     const { folder, store, say } = options
     const authority = await newAuthority()
     const links = await openLinks(options.links, IDS, say)
-    const smallDisk = await SmallDisk.mount(folder, SMALL_DISK_MEBIBYTES, say)
-    const members: Member[] = []
-    for (const id of IDS) {
-      const own = id === SMALL_DISK_ID && smallDisk !== null ? smallDisk.folder : join(folder, `member-${id}`)
-      await mkdir(own, { recursive: true })
-      const tls = await authority.member(id)
-      const start = {
-        id,
-        members: links.addressesFor(id),
-        listen: links.listenAt(id),
-        folder: own,
-        store,
-        tls,
-        snapshotEveryEntries: options.snapshotEveryEntries ?? SNAPSHOT_EVERY_ENTRIES,
+    try {
+      const smallDisk = await SmallDisk.mount(folder, SMALL_DISK_MEBIBYTES, say)
+      const members: Member[] = []
+      for (const id of IDS) {
+        const own = id === SMALL_DISK_ID && smallDisk !== null ? smallDisk.folder : join(folder, `member-${id}`)
+        await mkdir(own, { recursive: true })
+        const tls = await authority.member(id)
+        const snapshotEveryEntries = options.snapshotEveryEntries ?? SNAPSHOT_EVERY_ENTRIES
+        const start = { id, members: links.addressesFor(id), listen: links.listenAt(id), folder: own, store, tls, snapshotEveryEntries }
+        members.push({ id, start, life: null, downs: 0 })
       }
-      members.push({ id, start, life: null, downs: 0 })
+      const ensemble = new Ensemble(links, smallDisk, members, options)
+      for (const id of IDS) ensemble.#ensure(id)
+      return ensemble
+    } catch (error) {
+      await links.close()
+      throw error
     }
-    const ensemble = new Ensemble(links, smallDisk, members, options)
-    for (const id of IDS) ensemble.#ensure(id)
-    return ensemble
   }
 
   /** Those that could answer. */
