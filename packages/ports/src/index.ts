@@ -6,6 +6,7 @@ export {
   type Configuration,
   corrupt,
   counterOf,
+  crc32,
   type EnsembleId,
   type EpochEnd,
   type Epochs,
