@@ -4,6 +4,7 @@ import { Latencies } from './latencies.ts'
 import { parseOptions } from './options.ts'
 import { lineOf, result } from './report.ts'
 import { median } from './rounds.ts'
+import { SliceTimer } from './slices.ts'
 
 describe('latencies', () => {
   test('a percentile is the least latency that covers its share, to the microsecond', () => {
@@ -43,6 +44,25 @@ describe('the closed loop', () => {
   test('a proposal that fails fails the measurement', async () => {
     const loop = new ClosedLoop(() => Promise.reject(new Error('no leader')))
     await expect(loop.measure({ inFlight: 2, warmUpMs: 5, measureMs: 5, starved: false })).rejects.toThrow('no leader')
+  })
+})
+
+describe('slices', () => {
+  test('what follows without giving the loop back is one slice, and of each the pauses that lie in it are taken off', async () => {
+    const timer = new SliceTimer()
+    timer.ended(0, 4)
+    timer.ended(10, 15)
+    await new Promise((resolve) => setImmediate(resolve))
+    timer.ended(20, 27)
+    const pauses = [
+      { since: 3, until: 11 },
+      { since: 12, until: 14 },
+      { since: 26, until: 40 },
+    ]
+    expect(timer.longest([])).toEqual({ ms: 9, ownMs: 9 })
+    expect(timer.longest(pauses)).toEqual({ ms: 9, ownMs: 6 })
+    expect(timer.longest(pauses, 18)).toEqual({ ms: 7, ownMs: 6 })
+    expect(timer.longest(pauses, 30)).toEqual({ ms: 0, ownMs: 0 })
   })
 })
 

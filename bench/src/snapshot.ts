@@ -8,7 +8,7 @@ import { inFolder } from './folder.ts'
 import type { Options } from './options.ts'
 import { type Result, result } from './report.ts'
 import { median } from './rounds.ts'
-import { SliceTimer, timed, Watch } from './slices.ts'
+import { SliceTimer, type Timers, timed, Watch } from './slices.ts'
 import { WatchedStore } from './watched.ts'
 
 const KEYS = 1_000_000
@@ -35,8 +35,7 @@ interface Started {
   readonly replica: Replica<{ wide: Machine }>
   readonly machine: Machine
   readonly watched: WatchedStore
-  readonly writing: SliceTimer
-  readonly reading: SliceTimer
+  readonly timers: Timers
   readonly restored: { ms: number }
 }
 
@@ -56,12 +55,16 @@ export function snapshot(options: Options): Promise<Result[]> {
     return [
       result('snapshot.write', of('write'), 's', 'lower', { value: of('plain'), against: 'writing as many bytes to one file, and flushing it' }),
       row('write.slice', 'ms'),
+      row('write.slice.own', 'ms'),
+      row('write.apply', 'ms'),
+      row('write.apply.own', 'ms'),
       row('write.loop', 'ms'),
       row('write.gc', 'ms'),
       row('write.memory', 'MiB'),
       row('write.writes', 'writes/s', 'higher'),
       row('restore', 's'),
       row('restore.slice', 'ms'),
+      row('restore.slice.own', 'ms'),
       row('restore.loop', 'ms'),
       row('restore.gc', 'ms'),
     ]
@@ -69,7 +72,7 @@ export function snapshot(options: Options): Promise<Result[]> {
 }
 
 async function write(folder: string, add: (name: string, value: number) => void): Promise<{ bytes: number }> {
-  const { replica, machine, watched, writing } = await start(folder)
+  const { replica, machine, watched, timers } = await start(folder)
   for (let from = 0; from < KEYS; from += KEYS_AT_ONCE * FILLS_UNDER_WAY)
     await Promise.all(Array.from({ length: FILLS_UNDER_WAY }, (_, i) => machine.dispatch.fill(from + i * KEYS_AT_ONCE)))
   if (machine.model.size !== KEYS) throw new Error(`${machine.model.size} of ${KEYS} keys are there`)
@@ -83,12 +86,16 @@ async function write(folder: string, add: (name: string, value: number) => void)
     writesBefore = writes.done
   }
   const { ms, bytes } = await watched.saved()
-  const { loopMs, pauseMs, grownMib } = watch!.end()
   add('write.writes', (writes.done - writesBefore) / ((performance.now() - begun) / 1000))
+  const { loopMs, pauses, pauseMs, grownMib } = await watch!.end()
   await writes.end()
   await replica.close()
   add('write', ms / 1000)
-  add('write.slice', writing.longestMs)
+  const [slice, applied] = [timers.writing.longest(pauses), timers.applying.longest(pauses, begun)]
+  add('write.slice', slice.ms)
+  add('write.slice.own', slice.ownMs)
+  add('write.apply', applied.ms)
+  add('write.apply.own', applied.ownMs)
   add('write.loop', loopMs)
   add('write.gc', pauseMs)
   add('write.memory', grownMib)
@@ -97,21 +104,23 @@ async function write(folder: string, add: (name: string, value: number) => void)
 
 async function restore(folder: string, add: (name: string, value: number) => void): Promise<void> {
   const watch = new Watch()
-  const { replica, machine, reading, restored } = await start(folder)
-  const { loopMs, pauseMs } = watch.end()
+  const { replica, machine, timers, restored } = await start(folder)
+  const { loopMs, pauses, pauseMs } = await watch.end()
   const { size } = machine.model
   await replica.close()
   if (size !== KEYS || restored.ms === 0) throw new Error(`${size} of ${KEYS} keys were restored`)
   add('restore', restored.ms / 1000)
-  add('restore.slice', reading.longestMs)
+  const slice = timers.reading.longest(pauses)
+  add('restore.slice', slice.ms)
+  add('restore.slice.own', slice.ownMs)
   add('restore.loop', loopMs)
   add('restore.gc', pauseMs)
 }
 
 async function start(folder: string): Promise<Started> {
   const machine: Machine = mutableState({ create: () => new Table<string>(), actions })
-  const [writing, reading] = [new SliceTimer(), new SliceTimer()]
-  timed(machine, writing, reading)
+  const timers: Timers = { writing: new SliceTimer(), reading: new SliceTimer(), applying: new SliceTimer() }
+  timed(machine, timers)
   const restored = { ms: 0 }
   const own = machine.restore.bind(machine)
   machine.restore = async (zxid, chunks) => {
@@ -129,7 +138,7 @@ async function start(folder: string): Promise<Started> {
     snapshotEveryEntries: KEYS / KEYS_AT_ONCE + EVERY_SECONDS * WRITES_A_SECOND,
   })
   await replica.ready({ timeoutMs: 120_000 })
-  return { replica, machine, watched, writing, reading, restored }
+  return { replica, machine, watched, timers, restored }
 }
 
 /** So many a second, spread over all keys, however long each takes. */

@@ -6,7 +6,8 @@ import { refusal } from './refusals.ts'
 import { DEPTH_MAX, Unserialisable } from './values.ts'
 import { containerOf } from './writer.ts'
 
-const SHARDS = 1024
+/** With 1,000,000 keys a write that a view makes copy its shard copies some hundred entries. */
+const SHARDS = 8192
 
 interface Shard<Value> {
   entries: Map<string, Value>
@@ -16,7 +17,7 @@ interface Shard<Value> {
 
 /**
  * A map from strings to values for `mutableState`: a write costs the same however many keys there are. A view is fixed when it is taken; what changes afterwards is copied first,
- * in pieces of a thousandth. Values are immutable: put in another instead of changing one.
+ * in small pieces. Values are immutable: put in another instead of changing one.
  *
  * The order of iteration is the same on every replica, and not the order of insertion.
  */

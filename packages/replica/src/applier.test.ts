@@ -114,7 +114,23 @@ function applying(sliceMs = 10, digestEvery = 0) {
     applier.commitTo(zxid)
     applier.advance()
   }
-  return { store, machines, first: machines[0]!, faults, proposals, forwarding, applier, write, commit, deferred, digests, history: new History() }
+  const spend = (ms: number): void => void (now += ms)
+  return {
+    spend,
+    now: () => now,
+    store,
+    machines,
+    first: machines[0]!,
+    faults,
+    proposals,
+    forwarding,
+    applier,
+    write,
+    commit,
+    deferred,
+    digests,
+    history: new History(),
+  }
 }
 
 test('only what is committed reaches the machines, wherever in a run the commit point lies', () => {
@@ -192,6 +208,33 @@ test('a long replay gives the loop back when a slice is used up, and goes on', (
   expect(applier.applied).toBe(history.last)
   expect(first.texts).toEqual(Array.from({ length: 6000 }, (_, i) => `${Math.floor(i / 2000)}.${i % 2000}`))
   expect(Math.max(...first.batches.map((batch) => batch.length))).toBeLessThanOrEqual(1024)
+})
+
+test('a machine that is slow gets smaller pieces, so that its slices end in time, and larger ones when it is quick again', () => {
+  const { applier, first, write, commit, history, deferred, spend, now } = applying(100)
+  const apply = first.apply.bind(first)
+  let entryMs = 0.5
+  first.apply = (batch) => {
+    spend(batch.length * entryMs)
+    return apply(batch)
+  }
+  for (let i = 0; i < 8; i++) write({ append: [history.run(Array.from({ length: 1000 }, (_, j) => text(`${i}.${j}`)))] })
+  const slices: number[] = []
+  const timed = (slice: () => void): void => {
+    const begun = now()
+    slice()
+    slices.push(now() - begun)
+  }
+  timed(() => commit(zxidOf(1, 4000)))
+  while (deferred.length > 0) timed(deferred.shift()!)
+  expect(slices.length).toBeGreaterThan(15)
+  expect(Math.max(...slices.slice(5))).toBeLessThanOrEqual(100)
+  expect(Math.max(...first.batches.slice(-10).map((batch) => batch.length))).toBeLessThan(64)
+  entryMs = 0
+  timed(() => commit(zxidOf(1, 8000)))
+  while (deferred.length > 0) timed(deferred.shift()!)
+  expect(applier.applied).toBe(zxidOf(1, 8000))
+  expect(first.batches.at(-1)!.length).toBeGreaterThan(500)
 })
 
 test('our own results and refusals come to those who wait, and the table advances for everyone', async () => {

@@ -30,6 +30,7 @@ import type { Proposals } from './proposals.ts'
 import { decodeRefusal } from './refusal.ts'
 import { KEPT_REFUSAL, KEPT_RESULT } from './results.ts'
 import type { NamedMachine } from './settings.ts'
+import { PieceSize, Slice } from './slicer.ts'
 import { describeMachines } from './snapshot-format.ts'
 import { PIECE_ENTRIES, TableSteps } from './table-steps.ts'
 
@@ -70,6 +71,8 @@ export class Applier {
   entries = 0
   readonly #host: ApplierHost
   readonly #batches: readonly MachineBatch[]
+  readonly #slice: Slice
+  readonly #pieces: PieceSize
   #target: Zxid = ZERO
   /** Above `applied`, ascending; there may be gaps. `#at` is the place of the next entry in the first one that is being applied. */
   #kept: Run[] = []
@@ -97,6 +100,8 @@ export class Applier {
   constructor(host: ApplierHost) {
     this.#host = host
     this.#batches = host.machines.map(() => new MachineBatch())
+    this.#slice = new Slice(host.sliceMs, 0)
+    this.#pieces = new PieceSize(host.sliceMs, PIECE_ENTRIES)
   }
 
   /** Is the applier waiting for another state? */
@@ -151,16 +156,21 @@ export class Applier {
   /** Applies what is committed, for one slice of time at most. */
   advance(): void {
     if (this.applied >= this.#target || this.#paused) return
-    const { clock, sliceMs } = this.#host
-    const until = clock.monotonic() + sliceMs
+    const { clock } = this.#host
+    let begun = clock.monotonic()
+    this.#slice.begin(begun)
     while (this.applied < this.#target && !this.isBlocked && !this.#stopped) {
       const run = this.#next()
       if (run === null) {
         if (!this.#reading) void this.#read()
         return
       }
+      const { entries } = this
       if (!this.#tryPiece(run)) return
-      if (this.applied < this.#target && clock.monotonic() >= until) {
+      const now = clock.monotonic()
+      this.#pieces.took(this.entries - entries, now - begun)
+      begun = now
+      if (this.#slice.isUsedUp(now) && this.applied < this.#target) {
         this.#paused = true
         clock.defer(() => {
           this.#paused = false
@@ -261,7 +271,7 @@ export class Applier {
     let entries = 0
     let ours = 0
     let row: OriginRow | null = null
-    while (at < bytes.length && entries < PIECE_ENTRIES) {
+    while (at < bytes.length && entries < this.#pieces.entries) {
       if (entryZxid(bytes, at) > target) break
       const origin = entryOrigin(bytes, at)
       let sequence = 0

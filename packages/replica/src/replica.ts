@@ -22,7 +22,8 @@ import { metersOf } from './meters.ts'
 import type { WaitOptions } from './reads.ts'
 import { type AnyMachine, type Machines, type ReplicaSettings, type RequestOf, type Resolved, type ResultOf, resolveSettings } from './settings.ts'
 import { Shell } from './shell.ts'
-import { type Restored, restoreNewest, Slicer } from './snapshots.ts'
+import { Slicer } from './slicer.ts'
+import { type Restored, restoreNewest } from './snapshots.ts'
 import { warningsOf } from './warnings.ts'
 
 export interface ReplicaStatus {

@@ -1,6 +1,6 @@
 import { systemClock } from '@antiphon/ports'
 import { expect, test } from 'vitest'
-import { Slicer } from './snapshots.ts'
+import { Slicer } from './slicer.ts'
 
 test('steps that are much shorter than a slice never make one longer than it was told, and use most of it', async () => {
   let now = 0
@@ -19,4 +19,16 @@ test('steps that are much shorter than a slice never make one longer than it was
   expect(slices.length).toBeGreaterThan(100)
   expect(Math.max(...slices)).toBeLessThanOrEqual(10)
   expect(Math.min(...slices)).toBeGreaterThanOrEqual(8)
+})
+
+test('a slice ends where another step as long as its longest would not fit', async () => {
+  let now = 0
+  const slicer = new Slicer({ ...systemClock(), monotonic: () => now }, 10)
+  const took = (ms: number): boolean => {
+    now += ms
+    return slicer.isUsedUp
+  }
+  expect([took(3), took(3), took(1)]).toEqual([false, false, true])
+  await slicer.pause()
+  expect([took(1), took(4), took(0.5), took(1)]).toEqual([false, false, false, true])
 })

@@ -17,36 +17,12 @@ import type { OriginTable } from './origins.ts'
 import { KEPT_HEAD_BYTES } from './results.ts'
 import type { NamedMachine, Resolved } from './settings.ts'
 import { Signal } from './signal.ts'
+import { Slicer } from './slicer.ts'
 import { decodeHead, describeMachines, encodeHead, Packer, SHELL_CHUNKS, Unpacker } from './snapshot-format.ts'
 
 export interface Restored {
   readonly meta: SnapshotMeta
   readonly origins: OriginTable
-}
-
-/** Of a slice: what is left is for the step that is under way when it is asked. */
-const USED_UP_AFTER = 0.8
-
-/** Gives the loop back to the host whenever a slice is used up, or as good as. */
-export class Slicer {
-  readonly #clock: Clock
-  readonly #sliceMs: Millis
-  #until: Millis
-
-  constructor(clock: Clock, sliceMs: Millis) {
-    this.#clock = clock
-    this.#sliceMs = sliceMs
-    this.#until = clock.monotonic() + USED_UP_AFTER * sliceMs
-  }
-
-  get isUsedUp(): boolean {
-    return this.#clock.monotonic() >= this.#until
-  }
-
-  async pause(): Promise<void> {
-    await new Promise<void>((resolve) => this.#clock.defer(resolve))
-    this.#until = this.#clock.monotonic() + USED_UP_AFTER * this.#sliceMs
-  }
 }
 
 /**

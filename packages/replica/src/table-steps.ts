@@ -1,6 +1,6 @@
 import type { OriginRow } from './origins.ts'
 
-/** Between two looks at the clock, and in one call of a machine. */
+/** At most: between two looks at the clock, and in one call of a machine. */
 export const PIECE_ENTRIES: number = 1024
 
 /** For each entry of a piece that concerns a row: what the origin had confirmed by then, and of which machine the result is to be kept, from where: the index in its batch, or a refusal at `-place - 1`. */
