@@ -1,7 +1,6 @@
 import { readdir, readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { LogStore } from '@antiphon/ports'
-import { Replica } from '@antiphon/replica'
+import { Replica, type ReplicaSettings } from '@antiphon/replica'
 import { fileStorage } from '@antiphon/storage-file'
 import { MemoryNetwork } from '@antiphon/transport-memory'
 import { crc32 } from '@antiphon/wire'
@@ -55,7 +54,8 @@ async function startBehindSnapshot(folder: string, rounds: number): Promise<numb
   await first.close()
   const late = new WatchedStore(fileStorage({ folder }))
   const lateSaved = late.saved()
-  const second = await start(folder, { storage: late.store, snapshotEveryEntries: ENTRIES })
+  // Of what it draws, the whole interval.
+  const second = await start(folder, { storage: late.store, snapshotEveryEntries: ENTRIES, random: { uint32: () => 0xffff_ffff } })
   await fill(second)
   const { meta } = await lateSaved
   const { last } = second.status()
@@ -84,7 +84,11 @@ async function bytesIn(folder: string): Promise<number> {
 
 async function start(
   folder: string,
-  { storage = fileStorage({ folder }), snapshotEveryEntries = Number.MAX_SAFE_INTEGER }: { storage?: LogStore; snapshotEveryEntries?: number } = {},
+  {
+    storage = fileStorage({ folder }),
+    snapshotEveryEntries = Number.MAX_SAFE_INTEGER,
+    ...settings
+  }: Partial<Pick<ReplicaSettings, 'storage' | 'snapshotEveryEntries' | 'random'>> = {},
 ): Promise<Replica<{ counting: CountingMachine }>> {
   const replica = await Replica.start({
     id: 1,
@@ -93,6 +97,8 @@ async function start(
     storage,
     transport: new MemoryNetwork().transport('a'),
     snapshotEveryEntries,
+    snapshotEveryBytes: 0,
+    ...settings,
   })
   await replica.ready({ timeoutMs: 120_000 })
   return replica

@@ -17,7 +17,7 @@ const KEYS_AT_ONCE = 1000
 const FILLS_UNDER_WAY = 20
 const WRITES_A_SECOND = 10_000
 const TURN_MS = 10
-/** A snapshot begins every so many seconds of writes. */
+/** A snapshot begins within the second half of so many seconds of writes. */
 const EVERY_SECONDS = 6
 
 type Words = Table<string>

@@ -69,6 +69,8 @@ export class Applier {
   table: OriginTable = new OriginTable()
   /** Applied since this process began, and since the last `reset`. */
   entries = 0
+  /** Of the log, in those entries. */
+  bytes = 0
   readonly #host: ApplierHost
   readonly #batches: readonly MachineBatch[]
   readonly #slice: Slice
@@ -315,6 +317,7 @@ export class Applier {
     }
     if (!this.#callMachines() || !this.#keepResults(bytes)) return
     this.#resolve()
+    this.bytes += at - this.#at
     this.#at = at
     this.entries += entries
     this.applied = entryZxid(bytes, last)

@@ -379,6 +379,8 @@ test('wrong settings are refused with a remedy, and open nothing', async () => {
     ['tickMs of 0', { tickMs: 0 }, /tickMs/],
     ['a misspelt name', { tickMS: 5 } as never, /no setting `tickMS`/],
     ['a fraction', { syncLimitTicks: 1.5 }, /syncLimitTicks/],
+    ['a negative number', { snapshotEveryBytes: -1 }, /snapshotEveryBytes/],
+    ['no entries at all', { snapshotEveryEntries: 0 }, /snapshotEveryEntries/],
     ['a text for a number', { snapshotEveryEntries: 'many' }, /snapshotEveryEntries/],
     ['requests that do not fit the window', { requestBytesMax: 2 ** 20, windowBytes: 2 ** 20 }, /windowBytes/],
     ['requests that do not fit the queue', { queueBytesMax: 1000 }, /queueBytesMax/],

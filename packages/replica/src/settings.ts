@@ -69,8 +69,10 @@ export interface ReplicaSettings<M extends Machines = Machines> {
   readonly syncLimitTicks?: number
   /** Silence without progress that ends a synchronisation. 50. */
   readonly initLimitTicks?: number
-  /** A snapshot of our own after so many applied entries. 100,000. */
+  /** A snapshot of our own after so many applied entries, or a part of them from half to whole that is drawn anew each time: so that members do not take theirs at once. 100,000. */
   readonly snapshotEveryEntries?: number
+  /** The same for bytes of the log, whichever comes first; 0: however many there are. 256 MiB. */
+  readonly snapshotEveryBytes?: number
   /** How many snapshots are kept, and the log behind the oldest of them. 3. */
   readonly retainSnapshots?: number
   /** What snapshots are cut into, on the disk and on the wire: transfers that broke off go on only between members with the same. 256 KiB. */
@@ -119,6 +121,7 @@ export interface Resolved {
   readonly resultsBytesMax: number
   readonly retireOriginTicks: number
   readonly snapshotEveryEntries: number
+  readonly snapshotEveryBytes: number
   readonly retainSnapshots: number
   readonly snapshotChunkBytes: number
   readonly queueBytesMax: number
@@ -139,6 +142,7 @@ type OwnNumber =
   | 'retireOriginTicks'
   | 'digestEvery'
   | 'snapshotEveryEntries'
+  | 'snapshotEveryBytes'
   | 'retainSnapshots'
   | 'snapshotChunkBytes'
   | 'queueBytesMax'
@@ -152,6 +156,7 @@ export const REPLICA_DEFAULTS: Readonly<Record<OwnNumber, number>> = {
   resultsBytesMax: 4 * 1024 * 1024,
   retireOriginTicks: 6000,
   snapshotEveryEntries: 100_000,
+  snapshotEveryBytes: 256 * 1024 * 1024,
   retainSnapshots: 3,
   snapshotChunkBytes: 256 * 1024,
   queueBytesMax: 64 * 1024 * 1024,
@@ -174,6 +179,7 @@ const CORE_NUMBERS = [
   'counterMax',
   'clockAheadMsMax',
 ] as const
+const MAY_BE_ZERO: readonly string[] = ['finalizeWaitTicks', 'recentBytes', 'digestEvery', 'snapshotEveryBytes']
 const OWN_NUMBERS = Object.keys(REPLICA_DEFAULTS) as OwnNumber[]
 
 /** @throws AntiphonError INVALID_SETTINGS */
@@ -310,7 +316,7 @@ function readNumbers<Name extends string>(settings: ReplicaSettings, names: read
   const read = {} as Record<Name, number>
   for (const name of names) {
     const value: unknown = (settings as unknown as Record<string, unknown>)[name] ?? defaults[name]
-    const least = name === 'finalizeWaitTicks' || name === 'recentBytes' || name === 'digestEvery' ? 0 : 1
+    const least = MAY_BE_ZERO.includes(name) ? 0 : 1
     if (!Number.isSafeInteger(value) || (value as number) < least)
       throw invalidSettings(`${name} must be an integer, ${least} or more, not ${String(value)}`, `Correct \`${name}\`, or leave it out for ${defaults[name]}.`)
     read[name] = value as number

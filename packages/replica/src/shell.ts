@@ -81,6 +81,7 @@ export class Shell {
     const { resolved, config, stored, restored, store, transport, clock, random } = parts
     const monotonic = (): Millis => clock.monotonic()
     const trouble = (error: unknown, peer: PeerId | null = null): void => this.#trouble(error, peer)
+    const tell = (what: string, details: Readonly<Record<string, unknown>>): void => parts.announcer.debug(details, what)
     this.#parts = parts
     this.#self = resolved.self
     this.core = new Core(config, stored, this.#now())
@@ -96,7 +97,7 @@ export class Shell {
       machines: resolved.machines,
       window: resolved.originWindow,
       resultsBytesMax: resolved.resultsBytesMax,
-      tell: (what, details) => parts.announcer.debug(details, what),
+      tell,
     })
     this.applier = new Applier({
       machines: resolved.machines,
@@ -117,7 +118,7 @@ export class Shell {
       store,
       clock,
       sliceMs: resolved.sliceMs,
-      everyEntries: resolved.snapshotEveryEntries,
+      intervals: { everyEntries: resolved.snapshotEveryEntries, everyBytes: resolved.snapshotEveryBytes, random },
       chunkBytes: resolved.snapshotChunkBytes,
       retain: resolved.retainSnapshots,
       applier: this.applier,
@@ -127,6 +128,7 @@ export class Shell {
       founded: () => this.core.state.founding,
       compacted: (snapshot, start) => this.#enter({ kind: 'compacted', snapshot, start }),
       trouble,
+      tell,
     })
     this.#sending = new SendingTransfers({
       store,

@@ -19,6 +19,7 @@ import type { NamedMachine, Resolved } from './settings.ts'
 import { Signal } from './signal.ts'
 import { Slicer } from './slicer.ts'
 import { decodeHead, describeMachines, encodeHead, Packer, SHELL_CHUNKS, Unpacker } from './snapshot-format.ts'
+import { type SnapshotIntervals, SnapshotSchedule } from './snapshot-schedule.ts'
 
 export interface Restored {
   readonly meta: SnapshotMeta
@@ -85,7 +86,7 @@ export interface SnapshotsHost {
   readonly store: LogStore
   readonly clock: Clock
   readonly sliceMs: Millis
-  readonly everyEntries: number
+  readonly intervals: SnapshotIntervals
   readonly chunkBytes: number
   readonly retain: number
   readonly applier: Applier
@@ -96,12 +97,14 @@ export interface SnapshotsHost {
   founded(): { readonly ensembleId: EnsembleId; readonly configuration: Configuration } | null
   compacted(snapshot: SnapshotMeta, start: Zxid): void
   trouble(error: AntiphonError): void
+  /** For whoever looks closely; nothing hangs on it. */
+  tell(what: string, details: Readonly<Record<string, unknown>>): void
 }
 
-/** Takes a snapshot of our own every so many entries, one at a time, while entries go on being applied. */
+/** Takes a snapshot of our own every so many entries and bytes, one at a time, while entries go on being applied. */
 export class Snapshots {
   readonly #host: SnapshotsHost
-  #takenAt = 0
+  readonly #schedule: SnapshotSchedule
   /** Restores so far: a view that was taken before one is of a history that is gone. */
   #restores = 0
   /** A snapshot is wanted at or behind it, however few entries there were since the last one. */
@@ -115,23 +118,28 @@ export class Snapshots {
 
   constructor(host: SnapshotsHost) {
     this.#host = host
+    this.#schedule = new SnapshotSchedule(host.intervals)
   }
 
   /** The machines were restored: counting begins again. */
   reset(): void {
-    this.#takenAt = this.#host.applier.entries
+    const { entries, bytes } = this.#host.applier
+    this.#schedule.begin(entries, bytes)
     this.#restores++
   }
 
   /** Called between pieces of applying, when all machines are of one ZXID. Null, or the snapshot under way. */
   takeIfDue(): Promise<void> | null {
-    const { applier, everyEntries } = this.#host
+    const { applier } = this.#host
+    if (this.#busy || this.#stopped || applier.isBlocked) return null
     const isWanted = this.#wanted !== null && applier.applied >= this.#wanted
-    if (this.#busy || this.#stopped || applier.isBlocked || (!isWanted && applier.entries - this.#takenAt < everyEntries)) return null
+    const due = isWanted ? 'a rebuild' : this.#schedule.due(applier.entries, applier.bytes)
+    if (due === null) return null
     const founded = this.#host.founded()
     if (founded === null) return null
     this.#busy = true
-    this.#takenAt = applier.entries
+    this.#schedule.begin(applier.entries, applier.bytes)
+    this.#host.tell(`snapshot due by ${due}`, { zxid: applier.applied })
     if (isWanted) this.#wanted = null
     this.#underway = this.#take(founded)
     return this.#underway

@@ -284,7 +284,7 @@ test('rule 1: a snapshot is of one moment, and saved only once the log is durabl
   const events: string[] = []
   let durable = zxidOf(1, 3)
   let state = 'then'
-  const applier = { applied: zxidOf(1, 5), checksum: 3, time: 9, table: new OriginTable(), entries: 10, isBlocked: false } as unknown as Applier
+  const applier = { applied: zxidOf(1, 5), checksum: 3, time: 9, table: new OriginTable(), entries: 10, bytes: 0, isBlocked: false } as unknown as Applier
   const machine = {
     name: 'm',
     version: 1,
@@ -309,7 +309,7 @@ test('rule 1: a snapshot is of one moment, and saved only once the log is durabl
     store,
     clock: { monotonic: () => 0, wall: () => 0, schedule: () => () => {}, defer: (callback) => void setImmediate(callback) },
     sliceMs: 10,
-    everyEntries: 10,
+    intervals: { everyEntries: 10, everyBytes: 0, random: { uint32: () => 0xffff_ffff } },
     chunkBytes: 1024,
     retain: 2,
     applier,
@@ -319,6 +319,7 @@ test('rule 1: a snapshot is of one moment, and saved only once the log is durabl
     founded: () => ({ ensembleId: 'ab'.repeat(16), configuration: { version: ZERO, members: [] } }),
     compacted: (_of, start) => void events.push(`compacted to ${start === zxidOf(1, 2)}`),
     trouble: (error) => void events.push(error.message),
+    tell: () => {},
   })
   const done = snapshots.takeIfDue()
   state = 'now'

@@ -80,6 +80,7 @@ export class SimMember implements Member {
       initLimitTicks: profile.initLimitTicks,
       backoffTicksMax: 20,
       snapshotEveryEntries: profile.snapshotEveryEntries,
+      snapshotEveryBytes: profile.snapshotEveryBytes,
       retainSnapshots: profile.retainSnapshots,
       snapshotChunkBytes: profile.snapshotChunkBytes,
       resultsBytesMax: profile.resultsBytesMax,

@@ -145,6 +145,9 @@ const RECOVERIES = [
   'crash within a write',
   'crash behind a step',
   'torn',
+  'snapshot due by entries',
+  'snapshot due by bytes',
+  'snapshot due by a rebuild',
   'snapshot',
   'compact',
   'staged',
@@ -184,7 +187,14 @@ type Question = 'write' | 'read' | 'local read'
 const QUESTIONS: readonly Question[] = ['write', 'read', 'local read']
 
 /** What a replica tells its log, and nobody else. */
-export const TOLD: ReadonlySet<string> = new Set<(typeof RECOVERIES)[number]>(['settled from the table', 'origin retired', 'origin retired, and jumped over'])
+export const TOLD: ReadonlySet<string> = new Set<(typeof RECOVERIES)[number]>([
+  'settled from the table',
+  'origin retired',
+  'origin retired, and jumped over',
+  'snapshot due by entries',
+  'snapshot due by bytes',
+  'snapshot due by a rebuild',
+])
 
 /** A way that a run can take. What stands in no table can not be counted. */
 export type Path =

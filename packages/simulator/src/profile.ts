@@ -84,6 +84,8 @@ export interface Profile {
   readonly syncLimitTicks: number
   readonly initLimitTicks: number
   readonly snapshotEveryEntries: number
+  /** 0: never for their sake. */
+  readonly snapshotEveryBytes: number
   readonly retainSnapshots: number
   /** Small ones, in runs with many transfers, cut a snapshot into many pieces: connections break in the middle of it. */
   readonly snapshotChunkBytes: number
@@ -149,7 +151,7 @@ export function drawProfile(name: ProfileName, random: SeededRandom): Profile {
   const paddingMax = floods ? 500 : random.pick([0, 0, 100, 2000])
   const burst = floods ? 60 : random.pick(small ? [1, 1, 4, 12] : [1, 1, 4, 12, 60])
   const transfers = random.chance(small ? 0.15 : 0.4)
-  const drawn: Omit<Profile, 'readLease' | 'jumpers'> = {
+  const drawn: Omit<Profile, 'readLease' | 'jumpers' | 'snapshotEveryBytes'> = {
     voters,
     observers,
     clients: floods ? 6 : random.between(small ? 2 : 1, 6),
@@ -190,7 +192,8 @@ export function drawProfile(name: ProfileName, random: SeededRandom): Profile {
   }
   const rest = { readLease: drawLease(drawn, random), jumpers: random.chance(0.5) ? [random.between(1, voters.length)] : [] }
   const contested = !small && voters.length > 2 && random.chance(0.1)
-  return { ...drawn, ...rest, ...(contested ? { ...CONTEST, network: { ...calm(), coalesceChance: 0 } } : {}) }
+  const snapshotEveryBytes = random.pick([0, 0, 4096, 20_000])
+  return { ...drawn, ...rest, snapshotEveryBytes, ...(contested ? { ...CONTEST, network: { ...calm(), coalesceChance: 0 } } : {}) }
 }
 
 /** Nothing but a voter between two groups: what comes of that needs one thing after another in time, and any other trouble would disturb it. */

@@ -23,6 +23,7 @@ export function calmProfile(voters: number, observers: number): Profile {
     syncLimitTicks: 10,
     initLimitTicks: 30,
     snapshotEveryEntries: 100_000,
+    snapshotEveryBytes: 0,
     retainSnapshots: 2,
     originWindow: 1024,
     resultsBytesMax: 4_194_304,
