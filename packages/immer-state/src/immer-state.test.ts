@@ -211,6 +211,15 @@ describe('an action that goes wrong', () => {
       { initial: {}, actions: {} },
       { initial: {}, actions: { a: 5 } },
       { initial: new Date(), actions: { a: () => 1 } },
+      { initial: {}, actions: { a: () => 1 }, initail: {} },
+      { initial: {}, actions: { a: () => 1 }, create: () => ({}) },
+      { initial: {}, actions: { a: () => 1 }, name: 5 },
+      { initial: {}, actions: { a: () => 1 }, name: '' },
+      { initial: {}, actions: { a: () => 1 }, version: '1' },
+      { initial: {}, actions: { a: () => 1 }, validate: null },
+      { initial: {}, actions: { a: () => 1 }, validate: { b: () => 1 } },
+      { initial: {}, actions: { a: () => 1 }, validate: { a: 'text' } },
+      null,
     ]
     for (const options of settings) expect(() => immerState(options as never)).toThrow(expect.objectContaining({ code: 'INVALID_SETTINGS' }))
   })

@@ -19,7 +19,7 @@ import { offender } from './offender.ts'
 import { Patcher } from './patcher.ts'
 import { ByteReader } from './reader.ts'
 import { actionThrew, explained, refusal } from './refusals.ts'
-import { attachedTwice, invalidSettings, isThenable, notAttached, Requests } from './requests.ts'
+import { attachedTwice, expectOptions, invalidSettings, isThenable, notAttached, Requests } from './requests.ts'
 import { chunksOf, ValueStream } from './snapshot.ts'
 import { Subscriptions } from './subscriptions.ts'
 import type {
@@ -89,12 +89,13 @@ class ImmerStateMachine<State extends object, A extends Actions<State>>
 
   constructor(options: ImmerStateOptions<State, A>) {
     super()
+    expectOptions(options, 'initial')
     enableMapSet()
     this.#stateReader.frozen = true
 
     this.name = options.name ?? 'immer-state'
     this.version = options.version ?? 1
-    this.#requests = new Requests<Action<State>>(options.actions, options.validate)
+    this.#requests = new Requests<Action<State>>(options)
     // States of drafts are read once and thrown away: what is kept comes from the change's bytes, on the leader too, and is frozen there.
     this.#immer = new Immer({ autoFreeze: false })
     this.#initial = this.#readInitial(options.initial)
@@ -130,6 +131,9 @@ class ImmerStateMachine<State extends object, A extends Actions<State>>
     if (typeof first !== 'function' || (listener !== undefined && typeof listener !== 'function')) {
       throw invalidArgument('a subscriber is a function', 'Call subscribe(listener), or subscribe(selector, listener).')
     }
+    const { equals } = options ?? {}
+    if (equals !== undefined && typeof equals !== 'function')
+      throw invalidArgument('`equals` is not a function', 'Write it as (selected, previous) => boolean, or leave it out.')
     if (listener === undefined) return this.#subscriptions.add(null, first as (selected: unknown, previous: unknown) => void, undefined)
     return this.#subscriptions.add(
       first as (state: unknown) => unknown,

@@ -128,7 +128,9 @@ describe('mutableState', () => {
     const restored = create()
     await restored.restore(zxidOf(1, 3), asChunks(collect(leader.snapshot()), 3))
     expect(restored.model.items).toEqual([{ job: 2 }])
-    expect(() => mutableState({ create: () => [] as never, actions: { a: () => 1 } })).toThrow(expect.objectContaining({ code: 'INVALID_SETTINGS' }))
+    const good = { create: () => new Table<number>(), actions: { a: () => 1 } }
+    for (const wrong of [{ create: () => [] }, { create: 5 }, { initial: {} }, { nmae: 'x' }, { version: 1.5 }, { validate: { b: () => 1 } }])
+      expect(() => mutableState({ ...good, ...wrong } as never), JSON.stringify(wrong)).toThrow(expect.objectContaining({ code: 'INVALID_SETTINGS' }))
   })
 })
 

@@ -1,7 +1,7 @@
 import { AntiphonError, type CommittedBatch, corrupt, type ProposeOptions, type Proposer, ZERO, type Zxid } from '@antiphon/ports'
 import type { ActionOutcome, DispatchFunction, MutableAction, MutableActions, MutableModel, MutableState, MutableStateOptions } from './mutable-types.ts'
 import { actionThrew, explained, refusal, refuse } from './refusals.ts'
-import { attachedTwice, invalidSettings, isThenable, notAttached, Requests } from './requests.ts'
+import { attachedTwice, expectOptions, invalidSettings, isThenable, notAttached, Requests } from './requests.ts'
 import { chunksOf, ValueStream } from './snapshot.ts'
 import type { ActionRequest, Dispatch, ReadOptions } from './types.ts'
 
@@ -27,10 +27,12 @@ class MutableStateMachine<Model extends MutableModel, A extends MutableActions<M
   #zxid: Zxid = ZERO
 
   constructor(options: MutableStateOptions<Model, A>) {
+    expectOptions(options, 'create')
     this.name = options.name ?? 'mutable-state'
     this.version = options.version ?? 1
+    if (typeof options.create !== 'function') throw invalidSettings('`create` is not a function', 'Write it as () => new Table().')
     this.#create = options.create
-    this.#requests = new Requests<MutableAction<Model>>(options.actions, options.validate)
+    this.#requests = new Requests<MutableAction<Model>>(options)
     this.#model = options.create()
     if (typeof this.#model?.view !== 'function' || typeof this.#model.load !== 'function') {
       throw invalidSettings('what `create` gives has no `view` and `load`', 'Give a Table, or a class that implements MutableModel.')

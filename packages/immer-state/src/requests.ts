@@ -5,6 +5,25 @@ import type { ActionRequest } from './types.ts'
 import { Outgrown, PIECE_BYTES_MAX, tooLarge, Unserialisable, VALUES_REMEDY } from './values.ts'
 import { ByteWriter } from './writer.ts'
 
+export interface RequestOptions<Action> {
+  readonly actions: Readonly<Record<string, Action>>
+  readonly validate?: Readonly<Record<string, ((payload: unknown) => unknown) | undefined>>
+}
+
+/**
+ * What makers of states are given besides their actions: a misspelt option would be left at its default without a word.
+ * @throws AntiphonError INVALID_SETTINGS
+ */
+export function expectOptions(options: { readonly name?: string; readonly version?: number }, required: string): void {
+  if (typeof options !== 'object' || options === null) throw invalidSettings('the options are not an object', `Pass { ${required}, actions }.`)
+  const known = ['name', 'version', required, 'actions', 'validate']
+  for (const option of Object.keys(options))
+    if (!known.includes(option)) throw invalidSettings(`there is no option \`${option}\``, `Correct its name; the options are ${known.join(', ')}.`)
+  const { name, version } = options
+  if (name !== undefined && (typeof name !== 'string' || name === '')) throw invalidSettings('`name` is no text', 'Give the state a name, or leave it out.')
+  if (version !== undefined && !Number.isSafeInteger(version)) throw invalidSettings('`version` is no integer', 'Give the state a version, or leave it out.')
+}
+
 /** The actions of a machine by name, and the way of a request to its bytes and back. */
 export class Requests<Action> {
   readonly #actions: ReadonlyMap<string, Action>
@@ -13,12 +32,20 @@ export class Requests<Action> {
   readonly #reader = new ByteReader()
 
   /** @throws AntiphonError INVALID_SETTINGS */
-  constructor(actions: Readonly<Record<string, Action>>, validate: Readonly<Record<string, ((payload: unknown) => unknown) | undefined>> = {}) {
+  constructor({ actions, validate = {} }: RequestOptions<Action>) {
     const known = Object.entries(actions ?? {})
     for (const [name, action] of known)
       if (typeof action !== 'function') throw invalidSettings(`the action ${name} is not a function`, 'Write it as (state, payload, context) => result.')
     if (known.length === 0) throw invalidSettings('there are no actions', 'Give the state at least one: actions: { name(state, payload) { ... } }.')
     this.#actions = new Map(known)
+    if (typeof validate !== 'object' || validate === null)
+      throw invalidSettings('`validate` is not an object', 'Give it a function for each action that has one.')
+    for (const [name, look] of Object.entries(validate)) {
+      if (!this.#actions.has(name))
+        throw invalidSettings(`\`validate\` names ${name}, and there is no such action`, `Correct its name; the actions are: ${this.names.join(', ')}.`)
+      if (look !== undefined && typeof look !== 'function')
+        throw invalidSettings(`validate.${name} is not a function`, 'Write it as (payload) => { ... }, and throw.')
+    }
     this.#validate = validate
   }
 

@@ -41,17 +41,22 @@ export function timedOut(outcome: Outcome, what: string): AntiphonError {
 }
 
 export function invalidTimeout(timeoutMs: unknown): AntiphonError {
-  return invalidArgument(`timeoutMs is ${String(timeoutMs)}`, 'Give milliseconds, 0 or more, or leave it out.')
-}
-
-/** Whether `signal` can be listened to: found out before anything is taken. */
-export function isSignal(signal: unknown): signal is AbortSignal {
-  const { addEventListener, removeEventListener } = Object(signal) as Partial<AbortSignal>
-  return typeof addEventListener === 'function' && typeof removeEventListener === 'function'
+  return invalidArgument(
+    `timeoutMs is ${typeof timeoutMs === 'string' ? JSON.stringify(timeoutMs) : String(timeoutMs)}`,
+    'Give milliseconds, 0 or more, or leave it out.',
+  )
 }
 
 export function invalidSignal(): AntiphonError {
   return invalidArgument('signal is no AbortSignal', 'Pass the `signal` of an AbortController, or leave it out.')
+}
+
+export function invalidOptions(options: unknown): AntiphonError {
+  return invalidArgument(`the options are ${options === null ? 'null' : `a ${typeof options}`}`, 'Pass an object, or leave them out.')
+}
+
+export function invalidWhenFull(whenFull: unknown): AntiphonError {
+  return invalidArgument(`whenFull is ${String(whenFull)}`, 'Say `reject` or `wait`, or leave it out.')
 }
 
 export function aborted(outcome: Outcome, what: string, cause: unknown): AntiphonError {
@@ -106,8 +111,8 @@ export function notReady(cause: AntiphonError): AntiphonError {
   })
 }
 
-export function invalidSettings(message: string, remedy: string): AntiphonError {
-  return new AntiphonError('INVALID_SETTINGS', message, { remedy })
+export function invalidSettings(message: string, remedy: string, cause?: unknown): AntiphonError {
+  return new AntiphonError('INVALID_SETTINGS', message, { remedy, ...(cause === undefined ? {} : { cause }) })
 }
 
 /** What must never happen to a replica: it stops, and nothing more is said in its name. */

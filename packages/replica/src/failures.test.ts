@@ -217,7 +217,7 @@ test('rule 22: a replica that catches up by a snapshot finds in it what became o
 })
 
 test('a snapshot whose transfer is broken off again and again arrives in the end', async () => {
-  const three = ensemble(3, { snapshotEveryEntries: 50, retainSnapshots: 1, recentBytes: 0, snapshotChunkBytes: 8192 }, { delayMs: 2 })
+  const three = ensemble(3, { snapshotEveryEntries: 100, retainSnapshots: 1, recentBytes: 0, snapshotChunkBytes: 8192 }, { delayMs: 2 })
   await three.startAll()
   const late = three.follower().id
   await three.stop(late)
@@ -463,4 +463,38 @@ test('a frame that is none ends the connection and is told of, and the ensemble 
   await rogue.close()
   await replica.close()
   expect(two.replicas.size).toBe(0)
+})
+
+test('options that are none are INVALID_ARGUMENT, and nothing is asked', async () => {
+  const one = ensemble(1)
+  await one.startAll()
+  const replica = one.leader()
+  const bad: unknown[] = [
+    { timeoutMs: '100' },
+    { timeoutMs: -1 },
+    { timeoutMs: Number.NaN },
+    { timeoutMs: null },
+    { timeoutMs: 5n },
+    { whenFull: 'waits' },
+    { whenFull: true },
+    { signal: {} },
+    { signal: null },
+    'soon',
+    null,
+  ]
+  for (const options of bad) {
+    const invalid = { code: 'INVALID_ARGUMENT', outcome: 'rejected' }
+    const asked = typeof options === 'object' && options !== null && 'whenFull' in options ? ['propose'] : ['propose', 'ready', 'linearizable', 'local']
+    for (const what of asked) {
+      const call = {
+        propose: () => replica.propose('list', { text: 'x' }, options as never),
+        ready: () => replica.ready(options as never),
+        linearizable: () => replica.read('linearizable', options as never),
+        local: () => replica.read('local', options as never),
+      }[what]!
+      expect(await failure(call()), what).toMatchObject(invalid)
+    }
+  }
+  await replica.propose('list', { text: 'y' }, { timeoutMs: 1000, whenFull: 'wait', signal: new AbortController().signal })
+  expect(itemsOf(replica)).toEqual(['y'])
 })

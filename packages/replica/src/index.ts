@@ -2,7 +2,6 @@ export type { Quarantine, RoleName } from '@antiphon/consensus-core'
 export { systemClock, systemRandom } from '@antiphon/ports'
 export type { Progress, ReplicaEvents, RoleChange } from './events.ts'
 export type { FlushFigures, SlowFlush } from './flush-figures.ts'
-export type { WaitOptions } from './reads.ts'
 export { Replica, type ReplicaStatus } from './replica.ts'
 export {
   type AnyMachine,
@@ -15,3 +14,4 @@ export {
   type ResultOf,
 } from './settings.ts'
 export { refounded } from './snapshot-format.ts'
+export type { WaitOptions } from './wait-options.ts'

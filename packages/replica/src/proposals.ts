@@ -1,6 +1,7 @@
 import type { AntiphonError, Millis, ProposeOptions } from '@antiphon/ports'
-import { aborted, closed, invalidSignal, invalidTimeout, isSignal, overloaded, requestTooLarge, resultLost, timedOut } from './errors.ts'
+import { aborted, closed, overloaded, requestTooLarge, resultLost, timedOut } from './errors.ts'
 import { SLOT_BYTES, type Slot, Slots } from './slots.ts'
+import { wrongIn } from './wait-options.ts'
 
 export interface ProposalLimits {
   readonly requestBytesMax: number
@@ -51,10 +52,10 @@ export class Proposals {
     const { requestBytesMax, queueBytesMax } = this.#limits
     if (this.#closed !== null) return Promise.reject(this.#closedError('rejected'))
     if (payload.length > requestBytesMax) return Promise.reject(requestTooLarge(payload.length, requestBytesMax))
+    const wrong = options === undefined ? null : wrongIn(options)
+    if (wrong !== null) return Promise.reject(wrong)
     const signal = options?.signal ?? null
     const timeoutMs = options?.timeoutMs
-    if (timeoutMs !== undefined && !(timeoutMs >= 0)) return Promise.reject(invalidTimeout(timeoutMs))
-    if (signal !== null && !isSignal(signal)) return Promise.reject(invalidSignal())
     if (signal?.aborted === true) return Promise.reject(aborted('rejected', WHAT, signal.reason))
     const deadline = timeoutMs === undefined ? Number.POSITIVE_INFINITY : this.#monotonic() + timeoutMs
     if (!this.#hasRoom(payload) || this.#parked.length > 0) {

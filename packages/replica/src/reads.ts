@@ -1,10 +1,6 @@
 import type { AntiphonError, Millis, Zxid } from '@antiphon/ports'
-import { aborted, closed, invalidSignal, invalidTimeout, isSignal, timedOut, tooManyReads } from './errors.ts'
-
-export interface WaitOptions {
-  readonly signal?: AbortSignal
-  readonly timeoutMs?: number
-}
+import { aborted, closed, timedOut, tooManyReads } from './errors.ts'
+import { type WaitOptions, wrongIn } from './wait-options.ts'
 
 interface Waiter {
   readonly resolve: () => void
@@ -44,10 +40,11 @@ export class Reads {
     this.#onWaiting = onWaiting
   }
 
-  read({ signal, timeoutMs }: WaitOptions): Promise<void> {
+  read(options: WaitOptions): Promise<void> {
     if (this.#closed !== null) return Promise.reject(closed('rejected', this.#closed === 'closed' ? null : this.#closed))
-    if (timeoutMs !== undefined && !(timeoutMs >= 0)) return Promise.reject(invalidTimeout(timeoutMs))
-    if (signal !== undefined && !isSignal(signal)) return Promise.reject(invalidSignal())
+    const wrong = wrongIn(options)
+    if (wrong !== null) return Promise.reject(wrong)
+    const { signal, timeoutMs } = options
     if (signal?.aborted === true) return Promise.reject(aborted('rejected', WHAT, signal.reason))
     if (this.#waiting >= WAITING_MAX) return Promise.reject(tooManyReads(WAITING_MAX))
     this.#waiting++

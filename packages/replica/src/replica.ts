@@ -19,11 +19,11 @@ import { aborted, invalidSettings, messageOf, notReady, quarantined } from './er
 import { Announcer, type ReplicaEvents } from './events.ts'
 import type { FlushFigures } from './flush-figures.ts'
 import { metersOf } from './meters.ts'
-import type { WaitOptions } from './reads.ts'
 import { type AnyMachine, type Machines, type ReplicaSettings, type RequestOf, type Resolved, type ResultOf, resolveSettings } from './settings.ts'
 import { Shell } from './shell.ts'
 import { Slicer } from './slicer.ts'
 import { type Restored, restoreNewest } from './snapshots.ts'
+import { type WaitOptions, wrongIn } from './wait-options.ts'
 import { warningsOf } from './warnings.ts'
 
 export interface ReplicaStatus {
@@ -102,13 +102,10 @@ export class Replica<M extends Machines = Machines> extends TypedEmitter<Replica
       const stored = await storage.open(randomId(random))
       const restored = await recover(settings, resolved, stored, new Slicer(clock, resolved.sliceMs))
       const config = { ...resolved.core, freshEnsembleId: randomId(random), seed: random.uint32() }
-      const meters = settings.metrics === undefined ? null : metersOf(settings.metrics)
-      const replica = new Replica<M>(
-        settings,
-        resolved,
-        stored,
-        (announcer) => new Shell({ resolved, config, stored, restored, store: storage, transport, clock, random, announcer, meters }),
-      )
+      const replica = new Replica<M>(settings, resolved, stored, (announcer) => {
+        const meters = settings.metrics === undefined ? null : metersOf(settings.metrics, (error) => announcer.trouble(error, null))
+        return new Shell({ resolved, config, stored, restored, store: storage, transport, clock, random, announcer, meters })
+      })
       started = replica
       await transport.start(resolved.self, replica.#shell.greeting, replica.#shell.gate)
       transport.setPeers(new Map([...resolved.addresses].filter(([peer]) => peer !== resolved.self)))
@@ -167,6 +164,8 @@ export class Replica<M extends Machines = Machines> extends TypedEmitter<Replica
     if (level === 'linearizable') return this.#shell.reads.read(options)
     if (level !== 'local')
       return Promise.reject(new AntiphonError('INVALID_ARGUMENT', `there is no read level ${String(level)}`, { remedy: 'Read `local` or `linearizable`.' }))
+    const wrong = wrongIn(options)
+    if (wrong !== null) return Promise.reject(wrong)
     if (this.#shell.core.state.quarantined !== null) return Promise.reject(quarantined())
     return options.signal?.aborted === true ? Promise.reject(aborted('rejected', 'the read', options.signal.reason)) : Promise.resolve()
   }
