@@ -17,6 +17,7 @@ test('requests that were dropped twice for want of room are asked for twice', ()
     forwarding: { origin: other, registration: null, confirmed: 0, request: () => null },
     links: { post: ({ message }: Outgoing) => posted.push(message) },
     random: { uint32: () => 1 },
+    clock: { monotonic: () => 0 },
     changeBytesMax: 100,
     originWindow: 1000,
     trouble: () => {},
