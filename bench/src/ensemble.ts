@@ -1,3 +1,4 @@
+import type { Medium } from './bare/log.ts'
 import { BarePipeline } from './bare/pipeline.ts'
 import { inFolder } from './folder.ts'
 import type { Figures, Load } from './load.ts'
@@ -8,17 +9,32 @@ import { median } from './rounds.ts'
 
 const LEADER_LOADS = [1, 100, 1000]
 
-/**
- * Three processes, TCP, files with fdatasync, 100-byte payload, beside the bare pipeline on the same disk. Both stand all the time and are measured in turn, so that what
- * else the machine does falls on both.
- */
+/** Files with fdatasync: at the leader, at a follower, and while the thread pool is starved. */
 export function ensemble(options: Options): Promise<Result[]> {
+  return beside('file', (bare, ours) => onFiles(options, bare, ours))
+}
+
+/** The stores in LMDB, at the leader. */
+export function ensembleLmdb(options: Options): Promise<Result[]> {
+  return beside('lmdb', async (bare, ours) => {
+    const taken = new Taken()
+    await warmUp(options, bare, ours)
+    for (let round = 0; round < options.rounds; round++) await atLeader(options, taken, bare, ours)
+    return leaderResults('ensemble.lmdb', 'the bare pipeline with LMDB', taken)
+  })
+}
+
+/**
+ * Three processes, TCP, 100-byte payload, beside the bare pipeline on the same disk. Both stand all the time and are measured in turn, so that what else the machine does
+ * falls on both.
+ */
+function beside(medium: Medium, measure: (bare: BarePipeline, ours: Ensemble) => Promise<Result[]>): Promise<Result[]> {
   return inFolder(async (folder) => {
-    const bare = await BarePipeline.start(folder)
+    const bare = await BarePipeline.start(medium, folder)
     try {
-      const ours = await Ensemble.start(folder)
+      const ours = await Ensemble.start(medium, folder)
       try {
-        return await measure(options, bare, ours)
+        return await measure(bare, ours)
       } finally {
         await ours.close()
       }
@@ -28,33 +44,58 @@ export function ensemble(options: Options): Promise<Result[]> {
   })
 }
 
-async function measure(options: Options, bare: BarePipeline, ours: Ensemble): Promise<Result[]> {
-  const taken = new Map<string, Figures[]>()
-  const take = async (name: string, figures: Promise<Figures>): Promise<void> => void taken.set(name, [...(taken.get(name) ?? []), await figures])
-  const load = (inFlight: number, starved = false): Load => ({ inFlight, warmUpMs: options.warmUpMs, measureMs: options.measureMs, starved })
-  // Not taken: the first seconds of a process are its compiler's.
-  await bare.measure(load(1000))
-  await ours.measure('leader', load(1000))
-  await ours.measure('follower', load(1000))
-  for (let round = 0; round < options.rounds; round++) {
-    for (const inFlight of LEADER_LOADS) {
-      await take(`bare.c${inFlight}`, bare.measure(load(inFlight)))
-      await take(`leader.c${inFlight}`, ours.measure('leader', load(inFlight)))
-    }
-    await take('follower.c1000', ours.measure('follower', load(1000)))
-    await take('starved.c1', ours.measure('leader', load(1, true)))
+/** What was measured, by name: a figure for each round. */
+class Taken {
+  readonly #figures = new Map<string, Figures[]>()
+
+  async take(name: string, figures: Promise<Figures>): Promise<void> {
+    this.#figures.set(name, [...(this.#figures.get(name) ?? []), await figures])
   }
-  const perSecond = (name: string): number => median(taken.get(name)!.map((figures) => figures.perSecond))
-  const p50Ms = (name: string): number => median(taken.get(name)!.map((figures) => figures.p50Ms))
-  const [bareC1, bareC100, bareC1000] = [p50Ms('bare.c1'), perSecond('bare.c100'), perSecond('bare.c1000')]
+
+  median(name: string, figure: 'perSecond' | 'p50Ms'): number {
+    return median(this.#figures.get(name)!.map((figures) => figures[figure]))
+  }
+}
+
+function loadOf({ warmUpMs, measureMs }: Options, inFlight: number, starved = false): Load {
+  return { inFlight, warmUpMs, measureMs, starved }
+}
+
+/** Not taken: the first seconds of a process are its compiler's. */
+async function warmUp(options: Options, bare: BarePipeline, ours: Ensemble): Promise<void> {
+  await bare.measure(loadOf(options, 1000))
+  await ours.measure('leader', loadOf(options, 1000))
+}
+
+async function atLeader(options: Options, taken: Taken, bare: BarePipeline, ours: Ensemble): Promise<void> {
+  for (const inFlight of LEADER_LOADS) {
+    await taken.take(`bare.c${inFlight}`, bare.measure(loadOf(options, inFlight)))
+    await taken.take(`leader.c${inFlight}`, ours.measure('leader', loadOf(options, inFlight)))
+  }
+}
+
+function leaderResults(name: string, yardstick: string, taken: Taken): Result[] {
+  return LEADER_LOADS.map((inFlight) => {
+    const [figure, unit, better] = inFlight === 1 ? (['p50Ms', 'ms (p50)', 'lower'] as const) : (['perSecond', 'commits/s', 'higher'] as const)
+    const bare = { value: taken.median(`bare.c${inFlight}`, figure), against: `${yardstick}, ${inFlight.toLocaleString('en')} in flight` }
+    return result(`${name}.c${inFlight}`, taken.median(`leader.c${inFlight}`, figure), unit, better, bare)
+  })
+}
+
+async function onFiles(options: Options, bare: BarePipeline, ours: Ensemble): Promise<Result[]> {
+  const taken = new Taken()
+  await warmUp(options, bare, ours)
+  await ours.measure('follower', loadOf(options, 1000))
+  for (let round = 0; round < options.rounds; round++) {
+    await atLeader(options, taken, bare, ours)
+    await taken.take('follower.c1000', ours.measure('follower', loadOf(options, 1000)))
+    await taken.take('starved.c1', ours.measure('leader', loadOf(options, 1, true)))
+  }
+  const leader = { value: taken.median('leader.c1000', 'perSecond'), against: 'ensemble.leader.c1000' }
+  const alone = { value: taken.median('leader.c1', 'p50Ms'), against: 'ensemble.leader.c1' }
   return [
-    result('ensemble.leader.c1', p50Ms('leader.c1'), 'ms (p50)', 'lower', { value: bareC1, against: 'the bare pipeline, 1 in flight' }),
-    result('ensemble.leader.c100', perSecond('leader.c100'), 'commits/s', 'higher', { value: bareC100, against: 'the bare pipeline, 100 in flight' }),
-    result('ensemble.leader.c1000', perSecond('leader.c1000'), 'commits/s', 'higher', { value: bareC1000, against: 'the bare pipeline, 1,000 in flight' }),
-    result('ensemble.follower.c1000', perSecond('follower.c1000'), 'commits/s', 'higher', {
-      value: perSecond('leader.c1000'),
-      against: 'ensemble.leader.c1000',
-    }),
-    result('ensemble.starved.c1', p50Ms('starved.c1'), 'ms (p50)', 'lower', { value: p50Ms('leader.c1'), against: 'ensemble.leader.c1' }),
+    ...leaderResults('ensemble.leader', 'the bare pipeline', taken),
+    result('ensemble.follower.c1000', taken.median('follower.c1000', 'perSecond'), 'commits/s', 'higher', leader),
+    result('ensemble.starved.c1', taken.median('starved.c1', 'p50Ms'), 'ms (p50)', 'lower', alone),
   ]
 }

@@ -1,6 +1,6 @@
 /** `npm run bench -- SUITE [--json]`: measures, prints a line for each result, and with `--json` one object as the last line. Exit status 0 when everything could be measured. */
 import { core } from './core.ts'
-import { ensemble } from './ensemble.ts'
+import { ensemble, ensembleLmdb } from './ensemble.ts'
 import { type Options, parseOptions, USAGE } from './options.ts'
 import { reads } from './reads.ts'
 import { recovery } from './recovery.ts'
@@ -13,6 +13,7 @@ import { transport } from './transport.ts'
 const SUITES: Readonly<Record<string, (options: Options) => Promise<Result[]>>> = {
   core,
   ensemble,
+  'ensemble.lmdb': ensembleLmdb,
   reads,
   recovery,
   snapshot,

@@ -12,14 +12,15 @@ export interface Options {
 
 export const USAGE = `npm run bench -- SUITE [--json] [--seconds N] [--rounds N]
 
-  core       three replicas in one process, on memory
-  ensemble   three processes with TCP and files, beside the bare pipeline: the same without any protocol
-  reads      linearizable reads of three replicas in one process, by rounds and by lease
-  recovery   the replay of a log, and a start behind a snapshot
-  snapshot   1,000,000 keys: written while writes go on, and restored
-  storage    a log store alone, beside append and fdatasync
-  transfer   a snapshot of 200 MiB to an empty observer
-  transport  frames a second from one process to another: TCP, TLS and WebSocket beside raw node:net
+  core           three replicas in one process, on memory
+  ensemble       three processes with TCP and files, beside the bare pipeline: the same without any protocol
+  ensemble.lmdb  the same with stores in LMDB, beside the bare pipeline with LMDB
+  reads          linearizable reads of three replicas in one process, by rounds and by lease
+  recovery       the replay of a log, and a start behind a snapshot
+  snapshot       1,000,000 keys: written while writes go on, and restored
+  storage        a log store alone, beside append and fdatasync
+  transfer       a snapshot of 200 MiB to an empty observer
+  transport      frames a second from one process to another: TCP, TLS and WebSocket beside raw node:net
 
 ANTIPHON_BENCH_FOLDER names the folder whose disk is measured; the system's temporary folder unless told.`
 

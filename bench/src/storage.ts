@@ -5,6 +5,7 @@ import { type LogStore, type Run, ZERO } from '@antiphon/ports'
 import { fileStorage } from '@antiphon/storage-file'
 import { lmdbStorage } from '@antiphon/storage-lmdb'
 import { RunBuilder } from '@antiphon/wire'
+import { BareLmdb } from './bare/lmdb.ts'
 import { inFolder } from './folder.ts'
 import { Latencies } from './latencies.ts'
 import { RECORD_BYTES } from './load.ts'
@@ -17,6 +18,21 @@ const STORES: Readonly<Record<string, (folder: string) => LogStore>> = {
   file: (folder) => fileStorage({ folder }),
   lmdb: (folder) => lmdbStorage({ folder }),
 }
+/** Appends durably, in the calling thread, and does nothing else. */
+interface Raw {
+  append(bytes: Uint8Array): void
+  close(): Promise<void>
+}
+
+const RAW: Readonly<Record<string, (folder: string) => Raw>> = {
+  rawFile,
+  rawLmdb: (folder) => new BareLmdb(join(folder, 'log.mdb')),
+}
+const ROWS = [
+  ['perSecond', '', 'entries/s', 'higher'],
+  ['p50Ms', '.p50', 'ms (p50)', 'lower'],
+  ['p99Ms', '.p99', 'ms (p99)', 'lower'],
+] as const
 const STORE_ID = '0'.repeat(32)
 
 interface Figures {
@@ -28,44 +44,50 @@ interface Figures {
 /** Takes one run, and returns when a crash would leave it. */
 type Write = (run: Run) => Promise<void>
 
-/** One batch after the other, each durable before the next: our stores beside an append and fdatasync of the same bytes. */
+/** One batch after the other, each durable before the next: our stores beside an append and fdatasync of the same bytes, and beside a put and commit of LMDB alone. */
 export function storage(options: Options): Promise<Result[]> {
   return inFolder(async (folder) => {
     const results: Result[] = []
     for (const batch of BATCHES) {
       const figures = new Map<string, Figures[]>()
       for (let round = 0; round < options.rounds; round++) {
-        for (const name of ['raw', ...Object.keys(STORES)]) {
+        for (const name of [...Object.keys(RAW), ...Object.keys(STORES)]) {
           const own = join(folder, `${name}-${batch}-${round}`)
-          const measured = await (name === 'raw' ? raw(own, batch, options) : ours(STORES[name]!(own), batch, options))
+          mkdirSync(own)
+          const measured = await (name in RAW ? raw(RAW[name]!(own), batch, options) : ours(STORES[name]!(own), batch, options))
           figures.set(name, [...(figures.get(name) ?? []), measured])
           await rm(own, { recursive: true, force: true })
         }
       }
-      const of = (name: string, figure: keyof Figures): number => median(figures.get(name)!.map((one) => one[figure]))
-      for (const name of Object.keys(STORES)) {
-        const [yardstick, told] = name === 'file' ? ['raw', 'one append and fdatasync of the same bytes'] : ['file', `storage.file.${batch}`]
-        const against = (figure: keyof Figures): { value: number; against: string } => ({ value: of(yardstick!, figure), against: told! })
-        const row = `storage.${name}.${batch}`
-        results.push(result(row, of(name, 'perSecond'), 'entries/s', 'higher', against('perSecond')))
-        results.push(result(`${row}.p50`, of(name, 'p50Ms'), 'ms (p50)', 'lower', against('p50Ms')))
-        results.push(result(`${row}.p99`, of(name, 'p99Ms'), 'ms (p99)', 'lower', against('p99Ms')))
+      const row = (name: string, of: string, against: string, told: string): void => {
+        const value = (taken: string, figure: keyof Figures): number => median(figures.get(taken)!.map((one) => one[figure]))
+        for (const [figure, suffix, unit, better] of ROWS)
+          results.push(result(`storage.${name}${suffix}`, value(of, figure), unit, better, { value: value(against, figure), against: told }))
       }
+      row(`file.${batch}`, 'file', 'rawFile', 'one append and fdatasync of the same bytes')
+      row(`lmdb.${batch}`, 'lmdb', 'file', `storage.file.${batch}`)
+      row(`lmdb.${batch}.raw`, 'rawLmdb', 'file', `storage.file.${batch}`)
     }
     return results
   })
 }
 
-async function raw(folder: string, batch: number, options: Options): Promise<Figures> {
-  mkdirSync(folder)
-  const file = openSync(join(folder, 'log'), 'ax')
+async function raw(medium: Raw, batch: number, options: Options): Promise<Figures> {
   try {
-    return await measure(batch, options, async ({ bytes }) => {
+    return await measure(batch, options, async ({ bytes }) => medium.append(bytes))
+  } finally {
+    await medium.close()
+  }
+}
+
+function rawFile(folder: string): Raw {
+  const file = openSync(join(folder, 'log'), 'ax')
+  return {
+    append(bytes) {
       if (writeSync(file, bytes) !== bytes.length) throw new Error('the file took a part of a batch')
       fdatasyncSync(file)
-    })
-  } finally {
-    closeSync(file)
+    },
+    close: async () => closeSync(file),
   }
 }
 

@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net'
 import { join } from 'node:path'
-import { BareLog } from './log.ts'
+import { BareLog, type Medium } from './log.ts'
 
 /** Everything that comes goes into the log; how many bytes of it are durable goes back, cumulatively. */
 export class BareFollower {
@@ -14,13 +14,13 @@ export class BareFollower {
     this.port = (server.address() as AddressInfo).port
   }
 
-  static async start(folder: string): Promise<BareFollower> {
+  static async start(medium: Medium, folder: string): Promise<BareFollower> {
     const server = createServer({ noDelay: true })
     server.listen(0, '127.0.0.1')
     await once(server, 'listening')
     const follower = new BareFollower(server)
     let leader: Socket | null = null
-    follower.#log = await BareLog.open(join(folder, 'log'), (bytes) => {
+    follower.#log = await BareLog.open(medium, join(folder, 'log'), (bytes) => {
       const ack = Buffer.allocUnsafe(8)
       ack.writeDoubleLE(bytes)
       leader?.write(ack)

@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { RECORD_BYTES } from '../load.ts'
-import { BareLog } from './log.ts'
+import { BareLog, type Medium } from './log.ts'
 
 /** Records under way at most; a power of two. */
 const RING = 1 << 14
@@ -27,7 +27,7 @@ export class BareLeader {
     this.#sockets = sockets
   }
 
-  static async start(folder: string, ports: readonly number[]): Promise<BareLeader> {
+  static async start(medium: Medium, folder: string, ports: readonly number[]): Promise<BareLeader> {
     const sockets = await Promise.all(
       ports.map(async (port) => {
         const socket = connect({ port, host: '127.0.0.1', noDelay: true })
@@ -36,7 +36,7 @@ export class BareLeader {
       }),
     )
     const leader = new BareLeader(sockets)
-    leader.#log = await BareLog.open(join(folder, 'log'), (bytes) => leader.#heard(0, bytes))
+    leader.#log = await BareLog.open(medium, join(folder, 'log'), (bytes) => leader.#heard(0, bytes))
     sockets.forEach((socket, index) => {
       let rest = Buffer.alloc(0)
       socket.on('data', (bytes) => {

@@ -2,8 +2,9 @@ import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Child } from '../children.ts'
 import type { Figures, Load } from '../load.ts'
+import type { Medium } from './log.ts'
 
-/** The bare pipeline: a leader and two followers as processes, TCP, a file with fdatasync in each, cumulative acknowledgements, and no protocol. What it gives is what the machine gives. */
+/** The bare pipeline: a leader and two followers as processes, TCP, a file with fdatasync or an LMDB environment in each, cumulative acknowledgements, and no protocol. What it gives is what the machine gives. */
 export class BarePipeline {
   readonly #children: readonly Child[]
 
@@ -11,7 +12,7 @@ export class BarePipeline {
     this.#children = children
   }
 
-  static async start(folder: string): Promise<BarePipeline> {
+  static async start(medium: Medium, folder: string): Promise<BarePipeline> {
     const children = [1, 2, 3].map(() => new Child(new URL('./process.js', import.meta.url)))
     const pipeline = new BarePipeline(children)
     try {
@@ -22,8 +23,8 @@ export class BarePipeline {
           return own
         }),
       )
-      const ports = await Promise.all([1, 2].map((index) => children[index]!.call<number>('follow', { folder: folders[index] })))
-      await children[0]!.call('lead', { folder: folders[0], ports })
+      const ports = await Promise.all([1, 2].map((index) => children[index]!.call<number>('follow', { medium, folder: folders[index] })))
+      await children[0]!.call('lead', { medium, folder: folders[0], ports })
       return pipeline
     } catch (error) {
       await pipeline.close()

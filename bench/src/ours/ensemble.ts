@@ -1,6 +1,7 @@
 import { mkdir } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
+import type { Medium } from '../bare/log.ts'
 import { Child } from '../children.ts'
 import type { Figures, Load } from '../load.ts'
 import type { Start, State } from './process.ts'
@@ -18,7 +19,7 @@ export class Ensemble {
     this.#children = children
   }
 
-  static async start(folder: string): Promise<Ensemble> {
+  static async start(medium: Medium, folder: string): Promise<Ensemble> {
     const ports = await freePorts(IDS.length)
     const members = Object.fromEntries(IDS.map((id, index) => [id, `127.0.0.1:${ports[index]}`]))
     const ensemble = new Ensemble(IDS.map(() => new Child(new URL('./process.js', import.meta.url))))
@@ -27,7 +28,7 @@ export class Ensemble {
         IDS.map(async (id, index) => {
           const own = join(folder, `replica-${id}`)
           await mkdir(own, { recursive: true })
-          await ensemble.#children[index]!.call('start', { id, members, folder: own } satisfies Start)
+          await ensemble.#children[index]!.call('start', { id, members, medium, folder: own } satisfies Start)
         }),
       )
       await Promise.all(ensemble.#children.map((child) => child.call('ready', TIMEOUT_MS)))

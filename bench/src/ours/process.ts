@@ -1,7 +1,9 @@
-/** One process of a measured ensemble: a whole replica with TCP and a file store, the settings' defaults. */
+/** One process of a measured ensemble: a whole replica with TCP and a store on the disk, the settings' defaults. */
 import { Replica } from '@antiphon/replica'
 import { fileStorage } from '@antiphon/storage-file'
+import { lmdbStorage } from '@antiphon/storage-lmdb'
 import { tcpTransport } from '@antiphon/transport-tcp'
+import type { Medium } from '../bare/log.ts'
 import { serve } from '../children.ts'
 import { ClosedLoop } from '../closed-loop.ts'
 import type { Figures, Load } from '../load.ts'
@@ -10,6 +12,7 @@ import { CountingMachine } from '../machine.ts'
 export interface Start {
   readonly id: number
   readonly members: Readonly<Record<number, string>>
+  readonly medium: Medium
   readonly folder: string
 }
 
@@ -25,12 +28,12 @@ let loop: ClosedLoop | null = null
 
 serve(
   {
-    async start({ id, members, folder }: Start): Promise<void> {
+    async start({ id, members, medium, folder }: Start): Promise<void> {
       const started = await Replica.start({
         id,
         members,
         machines: { counting: new CountingMachine() },
-        storage: fileStorage({ folder }),
+        storage: medium === 'file' ? fileStorage({ folder }) : lmdbStorage({ folder }),
         transport: tcpTransport({ listen: members[id]! }),
       })
       replica = started
