@@ -1,4 +1,5 @@
 import type { Zxid } from '@antiphon/ports'
+import fc from 'fast-check'
 import { NodeTree } from './data-tree.ts'
 import { CONTAINER, EPHEMERAL, NO_NODE, type NodeIndex, type NodeKind, TTL } from './data-tree-types.ts'
 import { type Acl, ALL, OPEN_ACL, READ, type Stat } from './types.ts'
@@ -30,6 +31,34 @@ export const SESSIONS: readonly bigint[] = [0x0100_0006_bcd8_0000n, 0x0100_0006_
 const TTL_MS = 0xff_ffff_ffff
 const DELETED_NEVER = new Set(['/', '/zookeeper', '/zookeeper/config', '/zookeeper/quota'])
 
+const name = fc.oneof({ weight: 3, arbitrary: fc.constantFrom('a', 'b', 'c', 'd', 'e') }, fc.constantFrom('é', 'ÿ', 'Ω', '木', 'n'.repeat(300)))
+/** Null, empty, of several size classes, and larger than the largest of them. */
+const bytes = fc.oneof(
+  fc.constant(null),
+  { weight: 6, arbitrary: fc.uint8Array({ maxLength: 40 }) },
+  fc.constantFrom(0, 119, 200, 8300).map((length) => new Uint8Array(length).fill(length)),
+)
+export const programs: fc.Arbitrary<Step[]> = fc.array(
+  fc.oneof(
+    {
+      weight: 4,
+      arbitrary: fc.record({
+        type: fc.constant('create' as const),
+        pick: fc.nat(1000),
+        name,
+        kind: fc.constantFrom<NodeKind[]>(0, 0, 0, 1, 2, 3),
+        data: bytes,
+        acl: fc.nat(2),
+        session: fc.nat(2),
+      }),
+    },
+    { weight: 2, arbitrary: fc.record({ type: fc.constant('delete' as const), pick: fc.nat(1000) }) },
+    { weight: 2, arbitrary: fc.record({ type: fc.constant('setData' as const), pick: fc.nat(1000), data: bytes }) },
+    fc.record({ type: fc.constant('setAcl' as const), pick: fc.nat(1000), acl: fc.nat(2) }),
+  ),
+  { maxLength: 150, size: 'max' },
+)
+
 interface NaiveNode {
   readonly path: string
   readonly kind: NodeKind
@@ -45,11 +74,11 @@ export class NaiveTree {
   readonly nodes = new Map<string, NaiveNode>()
 
   constructor() {
-    for (const path of ['/', '/zookeeper', '/zookeeper/config', '/zookeeper/quota']) {
+    for (const path of ['/', '/zookeeper', '/zookeeper/quota', '/zookeeper/config']) {
       this.nodes.set(path, { path, kind: 0, session: 0n, data: new Uint8Array(0), acl: OPEN_ACL, stat: zeroStat(), children: [] })
     }
     this.nodes.get('/')!.children.push('zookeeper')
-    this.nodes.get('/zookeeper')!.children.push('config', 'quota')
+    this.nodes.get('/zookeeper')!.children.push('quota', 'config')
     const config = this.nodes.get('/zookeeper/config')!
     config.acl = ACLS[1]!
     config.stat.aversion = -1
@@ -118,6 +147,14 @@ export class Pair {
 
   constructor(tree: NodeTree = new NodeTree()) {
     this.tree = tree
+  }
+
+  /** `tree`, which is like this one's, with maps of its own. */
+  twin(tree: NodeTree): Pair {
+    const twin = new Pair(tree)
+    twin.#counter = this.#counter
+    for (const [path, node] of this.naive.nodes) twin.naive.nodes.set(path, { ...node, stat: { ...node.stat }, children: [...node.children] })
+    return twin
   }
 
   step(step: Step): void {

@@ -1,4 +1,5 @@
 import type { Zxid } from '@antiphon/ports'
+import { maskDigestId } from './auth/digest.ts'
 import type { NodeTree } from './data-tree.ts'
 import { NO_NODE, type NodeIndex } from './data-tree-types.ts'
 import { znodeError } from './errors.ts'
@@ -83,6 +84,5 @@ export class NodeReader implements TreeReader {
 }
 
 function masked(entry: Acl): Acl {
-  const colon = entry.scheme === 'digest' ? entry.id.indexOf(':') : -1
-  return colon < 0 ? entry : { ...entry, id: `${entry.id.slice(0, colon)}:x` }
+  return entry.scheme === 'digest' ? { ...entry, id: maskDigestId(entry.id) } : entry
 }

@@ -10,12 +10,14 @@ import {
   chunkOf,
   DATA_LENGTH,
   FLAGS,
+  LAST_CHILD,
   LIVE,
   NAME_LENGTH_MAX,
   NAME_SHIFT,
   NULL_DATA,
   PARENT,
   PATH_CRC,
+  PREVIOUS,
   Records,
   WIDE_NAME,
   wordsAt,
@@ -118,6 +120,23 @@ export class NodeStore {
     if (parent !== NO_NODE) this.index.add(record)
     if (this.versions.busy) this.versions.created(record)
     return record
+  }
+
+  /** Before `parent` gets another last child. */
+  touchForInsert(parent: NodeIndex): void {
+    if (!this.versions.busy) return
+    this.versions.touch(parent)
+    const last = this.word(parent, LAST_CHILD)
+    if (last !== NO_NODE) this.versions.touch(last)
+  }
+
+  /** Before `node` leaves its siblings. Nobody goes backwards along them in a view. */
+  touchForRemove(node: NodeIndex): void {
+    if (!this.versions.busy) return
+    this.versions.touch(node)
+    this.versions.touch(this.word(node, PARENT))
+    const previous = this.word(node, PREVIOUS)
+    if (previous !== NO_NODE) this.versions.touch(previous)
   }
 
   /** The caller has touched and unlinked it. */
