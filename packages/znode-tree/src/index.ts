@@ -1,6 +1,7 @@
 export { digestId } from './auth/digest.ts'
 export { addressIdentity } from './auth/schemes.ts'
 export { znodeError } from './errors.ts'
+export { znodeTree } from './machine.ts'
 export type {
   AuthScheme,
   NodeView,

@@ -26,6 +26,8 @@ export interface ZnodeTreeOptions {
   readonly superDigest?: string
   /** Hash of the `digest` scheme: `SHA-1` unless told. */
   readonly digestAlgorithm?: 'SHA-1' | 'SHA-256'
+  /** What `/zookeeper/config` is to hold: the leader sets it when it holds something else. Left as it is unless told. */
+  readonly config?: string
 }
 
 /** A way to show who one is, and to name in ACLs who may. */
@@ -122,6 +124,8 @@ export interface ZnodeTree extends StateMachine<ZnodeRequest, ZnodeResult> {
   whoAmI(identities: readonly Identity[]): readonly Identity[]
   /** Has one of these identities one of these permissions? */
   permits(acl: readonly Acl[], perms: number, identities: readonly Identity[]): boolean
-  /** ZooKeeper's own digest of a tree, version 2. */
+  /** Of the tree and of the sessions: what replicas compare. */
   digest(): bigint
+  /** ZooKeeper's own digest of a tree, version 2: as a real server has it for the same tree. */
+  treeDigest(): bigint
 }

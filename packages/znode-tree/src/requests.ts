@@ -121,12 +121,15 @@ export class Requests {
     writer.safe(attachment(zxid))
     writer.u8(local === true ? 1 : 0)
     writer.identities(identitiesOf(identities))
-    if (operation.type !== 'multi') return this.#encodeOperation(operation)
+    if (operation.type !== 'multi') {
+      if ((operation as { type: string }).type === 'check') throw invalidArgument('a check can stand in a multi only')
+      return this.#encodeOperation(operation)
+    }
     if (!Array.isArray(operation.operations)) throw invalidArgument('the operations of a multi are no array')
     writer.u8(OP_MULTI)
     writer.count(operation.operations.length)
     for (const part of operation.operations as readonly MultiPart[]) {
-      const { type } = part as WriteOperation
+      const { type } = part as WriteOperation | MultiPart
       if (type === 'setAcl' || type === 'multi') throw invalidArgument(`a multi can not hold a ${type}`)
       this.#encodeOperation(part)
     }
@@ -221,7 +224,11 @@ function decodeRequest(reader: ByteReader): ZnodeRequest {
 
 function decodeOperation(reader: ByteReader): WriteOperation {
   const code = reader.u8()
-  if (code !== OP_MULTI) return decodePart(reader, code)
+  if (code !== OP_MULTI) {
+    const operation = decodePart(reader, code)
+    if (operation.type === 'check') throw corrupt('a check stands outside a multi')
+    return operation
+  }
   const operations: MultiPart[] = []
   for (let rest = reader.countOf(PART_BYTES_MIN); rest > 0; rest--) {
     const part = decodePart(reader, reader.u8())

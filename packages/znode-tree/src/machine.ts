@@ -1,0 +1,284 @@
+import type { CommittedBatch, PeerId, PrimaryContext, Zxid } from '@antiphon/ports'
+import { ZERO } from '@antiphon/ports'
+import { type AppliedState, ChangeApplier, type SessionWitness } from './apply.ts'
+import { AccessControl } from './auth/access-control.ts'
+import { CONFIG_PATH } from './changes.ts'
+import { NodeTree } from './data-tree.ts'
+import type { SessionInfo, SessionListener, ZnodeTree, ZnodeTreeOptions } from './machine-types.ts'
+import { resolveOptions } from './options.ts'
+import { Overlay } from './overlay.ts'
+import { Preparer } from './prepare/preparer.ts'
+import { NodeReader } from './reader.ts'
+import { Reaper } from './reaper.ts'
+import { Requests } from './requests.ts'
+import { Results } from './results.ts'
+import { SessionExpiry } from './sessions/expiry.ts'
+import { type Session, SessionTable, SessionTableDecoder } from './sessions/session-table.ts'
+import { sessionsOfNote, Touches } from './sessions/touches.ts'
+import { snapshotChunks } from './snapshot/encoder.ts'
+import { TreeDecoder } from './snapshot/decoder.ts'
+import type { Acl, Identity, SessionId, ZnodeRequest, ZnodeResult } from './types.ts'
+import { WatchManager } from './watches/watch-manager.ts'
+
+const VERSION = 1
+/** Of sessions that expire in one tick: what takes long is spread over several. */
+const CLOSES_PER_TICK = 256
+const EPHEMERALS_PER_TICK = 10_000
+
+/**
+ * ZooKeeper's data model as a state machine.
+ * @throws AntiphonError INVALID_SETTINGS
+ */
+export function znodeTree(options: ZnodeTreeOptions = {}): ZnodeTree {
+  return new ZnodeTreeMachine(resolveOptions(options))
+}
+
+class ZnodeTreeMachine implements ZnodeTree, SessionWitness {
+  readonly name: string
+  readonly version: number = VERSION
+  readonly options: Required<ZnodeTreeOptions>
+  readonly reader: NodeReader
+  readonly watches: WatchManager
+  readonly #tree: NodeTree = new NodeTree()
+  readonly #sessions: SessionTable = new SessionTable()
+  readonly #access: AccessControl
+  readonly #requests: Requests
+  readonly #results: Results = new Results()
+  readonly #applier: ChangeApplier
+  readonly #listeners = new Set<SessionListener>()
+  readonly #touches: Touches = new Touches()
+  readonly #config: Uint8Array
+
+  // On the primary
+  readonly #overlay: Overlay
+  readonly #preparer: Preparer
+  readonly #expiry: SessionExpiry
+  readonly #reaper: Reaper
+  /** Expired, and not asked to be closed yet. */
+  #due: Session[] = []
+  #isConfigAsked = false
+
+  constructor(options: Required<ZnodeTreeOptions>) {
+    this.name = options.name
+    this.options = options
+    this.#access = new AccessControl(options)
+    this.reader = new NodeReader(this.#tree, (acl, perms, identities) => this.#access.permits(acl, perms, identities), ZERO)
+    this.watches = new WatchManager(new WatchedState(this.#tree, this.reader))
+    this.#requests = new Requests(options.dataBytesMax)
+    this.#config = new TextEncoder().encode(options.config)
+    const state: AppliedState = { tree: this.#tree, sessions: this.#sessions, watches: this.watches }
+    this.#applier = new ChangeApplier(state, this)
+    this.#overlay = new Overlay(this.#tree, this.#sessions)
+    this.#preparer = new Preparer(options, this.#tree, this.#overlay, this.#access)
+    this.#expiry = new SessionExpiry(options.sessionTimeoutMsMin)
+    this.#reaper = new Reaper(this.#tree, options)
+  }
+
+  session(id: SessionId): SessionInfo | null {
+    return this.#sessions.info(id)
+  }
+
+  touch(session: SessionId): void {
+    this.#touches.touch(session)
+  }
+
+  hold(session: SessionId): () => void {
+    return this.#touches.hold(session)
+  }
+
+  listen(listener: SessionListener): () => void {
+    this.#listeners.add(listener)
+    return () => void this.#listeners.delete(listener)
+  }
+
+  authenticate(scheme: string, credential: Uint8Array): readonly Identity[] {
+    return this.#access.authenticate(scheme, credential)
+  }
+
+  whoAmI(identities: readonly Identity[]): readonly Identity[] {
+    return this.#access.whoAmI(identities)
+  }
+
+  permits(acl: readonly Acl[], perms: number, identities: readonly Identity[]): boolean {
+    return this.#access.permits(acl, perms, identities)
+  }
+
+  // The port: codecs
+
+  encodeRequest(request: ZnodeRequest): Uint8Array {
+    return this.#requests.encode(request)
+  }
+
+  decodeRequest(bytes: Uint8Array): ZnodeRequest {
+    return this.#requests.decode(bytes)
+  }
+
+  encodeResult(result: ZnodeResult): Uint8Array {
+    return this.#results.encode(result)
+  }
+
+  decodeResult(bytes: Uint8Array): ZnodeResult {
+    return this.#results.decode(bytes)
+  }
+
+  // The port: on the primary
+
+  leading({ monotonic }: PrimaryContext): void {
+    this.#forget()
+    this.#expiry.begin(this.#sessions.values(), monotonic)
+    this.#reaper.begin(monotonic)
+  }
+
+  abandon(): void {
+    this.#forget()
+    this.#expiry.end()
+  }
+
+  prepare(request: Uint8Array, context: PrimaryContext): Uint8Array {
+    const change = this.#preparer.prepare(request, context)
+    const { session } = this.#preparer
+    if (session !== 0n) this.#heardOf(session)
+    return change
+  }
+
+  unprepare(): void {
+    this.#overlay.takeBack()
+  }
+
+  tick(context: PrimaryContext): readonly ZnodeRequest[] {
+    const requests: ZnodeRequest[] = []
+    this.#due.push(...this.#expiry.advance(context.monotonic))
+    this.#closeDue(requests)
+    for (const path of this.#reaper.tick(context)) requests.push({ kind: 'reap', path })
+    if (!this.#isConfigAsked && this.#config.length > 0 && !isEqual(this.#config, this.reader.data(CONFIG_PATH))) {
+      this.#isConfigAsked = true
+      requests.push({ kind: 'setConfig', data: this.#config })
+    }
+    return requests
+  }
+
+  note(): Uint8Array | null {
+    return this.#touches.note()
+  }
+
+  heard(_from: PeerId, note: Uint8Array): void {
+    for (const id of sessionsOfNote(note)) this.#heardOf(id)
+  }
+
+  // The port: on every replica
+
+  apply(batch: CommittedBatch): readonly ZnodeResult[] {
+    const { length, bytes } = batch
+    const results: (ZnodeResult | undefined)[] = []
+    if (length === 0) return []
+    const overlay = this.#overlay
+    for (let i = 0; i < length; i++) {
+      const zxid = batch.zxid(i)
+      const hint = overlay.nextPath
+      results.push(this.#applier.apply(bytes, batch.start(i), batch.end(i), zxid, batch.time(i), batch.needsResult(i), hint))
+      overlay.applied(zxid)
+    }
+    this.#applier.close()
+    const last = batch.zxid(length - 1)
+    this.reader.zxid = last
+    for (const listener of this.#listeners) listener.applied(last)
+    return results as ZnodeResult[]
+  }
+
+  snapshot(): Iterable<Uint8Array> {
+    this.#tree.dropUnusedAcls()
+    return snapshotChunks(this.#tree.view(), this.#sessions.encode())
+  }
+
+  async restore(zxid: Zxid, chunks: AsyncIterable<Uint8Array>): Promise<void> {
+    const sessions = new SessionTableDecoder()
+    const decoder = new TreeDecoder((piece) => sessions.push(piece))
+    for await (const chunk of chunks) decoder.push(chunk)
+    const tree = decoder.finish()
+    const table = sessions.finish()
+    const since = this.reader.zxid
+    this.abandon()
+    this.#tree.replaceWith(tree)
+    this.#sessions.replaceWith(table)
+    this.reader.zxid = zxid
+    this.watches.restored(since)
+    for (const listener of this.#listeners) listener.restored(zxid)
+  }
+
+  digest(): bigint {
+    return this.treeDigest() ^ this.#sessions.digest()
+  }
+
+  treeDigest(): bigint {
+    return this.#tree.digest()
+  }
+
+  // What becomes of sessions, in the midst of `apply`
+
+  opened(session: Session): void {
+    this.#expiry.arm(session)
+  }
+
+  attached(session: Session, zxid: Zxid): void {
+    this.#expiry.arm(session)
+    for (const listener of this.#listeners) listener.moved(session.id, zxid)
+  }
+
+  closed(session: Session, isExpired: boolean, zxid: Zxid): void {
+    this.#expiry.remove(session)
+    for (const listener of this.#listeners) listener.closed(session.id, isExpired ? 'expired' : 'closed', zxid)
+  }
+
+  reaped(path: string): void {
+    this.#reaper.settled(path)
+  }
+
+  configured(): void {
+    this.#isConfigAsked = false
+  }
+
+  // Inside
+
+  /** What was prepared or asked for in a reign, and is not applied. */
+  #forget(): void {
+    this.#overlay.reset()
+    this.#due = []
+    this.#isConfigAsked = false
+  }
+
+  #heardOf(id: SessionId): void {
+    const session = this.#sessions.get(id)
+    if (session !== undefined) this.#expiry.touch(session)
+  }
+
+  #closeDue(requests: ZnodeRequest[]): void {
+    let ephemerals = 0
+    let taken = 0
+    while (taken < this.#due.length && taken < CLOSES_PER_TICK && ephemerals < EPHEMERALS_PER_TICK) {
+      const { id } = this.#due[taken++]!
+      if (this.#sessions.get(id) === undefined) continue
+      ephemerals += this.#tree.ephemerals(id).length
+      requests.push({ kind: 'closeSession', session: id, attachment: null })
+    }
+    if (taken > 0) this.#due = this.#due.slice(taken)
+  }
+}
+
+/** What watches look at when they catch up. */
+class WatchedState {
+  readonly tree: NodeTree
+  readonly #reader: NodeReader
+
+  constructor(tree: NodeTree, reader: NodeReader) {
+    this.tree = tree
+    this.#reader = reader
+  }
+
+  get zxid(): Zxid {
+    return this.#reader.zxid
+  }
+}
+
+function isEqual(bytes: Uint8Array, other: Uint8Array | null): boolean {
+  return other !== null && bytes.length === other.length && bytes.every((byte, index) => byte === other[index])
+}

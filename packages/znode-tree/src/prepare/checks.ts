@@ -1,0 +1,42 @@
+import type { PathRecord } from '../overlay.ts'
+import type { ZnodeErrorCode } from '../types.ts'
+import type { Outcome, Preparation } from './request.ts'
+
+/** ZooKeeper's `checkSession`: the requester holds a session that is there. A local session is its replica's own affair. */
+export function checkSession({ overlay, session, attachment, local }: Preparation): Outcome {
+  if (local) return null
+  const held = overlay.attachment(session)
+  if (held < 0) return 'SESSION_EXPIRED'
+  return held === attachment ? null : 'SESSION_MOVED'
+}
+
+export function mayNot({ access, identities }: Preparation, record: PathRecord, perms: number): boolean {
+  return !access.permits(record.acl, perms, identities)
+}
+
+/** The version behind `current`: 32 bits signed, but never -1, which means any (ZOOKEEPER-4743). */
+export function nextVersion(current: number): number {
+  const next = (current + 1) | 0
+  return next === -1 ? 0 : next
+}
+
+export function isOtherVersion(current: number, expected: number): boolean {
+  return expected !== -1 && expected !== current
+}
+
+/** ZooKeeper's `checkQuota`, with what is prepared and not applied counted in. What is within the limits is charged by the caller. */
+export function exceedsQuota({ tree, overlay, options }: Preparation, path: string, count: number, bytes: number): ZnodeErrorCode | null {
+  if (!options.enforceQuota) return null
+  const quota = tree.quotaOf(path)
+  if (quota === null) return null
+  const used = overlay.used(quota.path)
+  if (count !== 0 && quota.countHardLimit > -1 && quota.count + used.count + count > quota.countHardLimit) return 'QUOTA_EXCEEDED'
+  if (bytes !== 0 && quota.bytesHardLimit > -1 && quota.bytes + used.bytes + bytes > quota.bytesHardLimit) return 'QUOTA_EXCEEDED'
+  return null
+}
+
+export function charge({ tree, overlay, options }: Preparation, path: string, count: number, bytes: number): void {
+  if (!options.enforceQuota || (count === 0 && bytes === 0)) return
+  const quota = tree.quotaOf(path)
+  if (quota !== null) overlay.charge(quota.path, count, bytes)
+}
