@@ -250,6 +250,11 @@ export class NodeTree implements DataTree {
     return this.#state.digest.value()
   }
 
+  /** Of what lies below `/zookeeper`, which is not in ZooKeeper's. */
+  systemDigest(): bigint {
+    return this.#state.digest.systemValue()
+  }
+
   quotaOf(path: string): Quota | null {
     return this.#state.limits === 0 ? null : this.#quotas.of(path)
   }

@@ -31,18 +31,43 @@ const STAT_BYTES = 60
 const STALE_MAX = 4096
 const TWO_32 = 2 ** 32
 
+/** Of CRCs, in 64 bits. It is never negative: it is that of the nodes that are there. */
+class Sum {
+  #high = 0
+  #low = 0
+
+  add(crc: number): void {
+    this.#low += crc
+    if (this.#low >= TWO_32) {
+      this.#low -= TWO_32
+      this.#high++
+    }
+  }
+
+  subtract(crc: number): void {
+    this.#low -= crc
+    if (this.#low < 0) {
+      this.#low += TWO_32
+      this.#high--
+    }
+  }
+
+  value(): bigint {
+    return (BigInt(this.#high) << 32n) | BigInt(this.#low)
+  }
+}
+
 /**
- * ZooKeeper's tree digest, version 2: the sum, in 64 bits, of a CRC-32 for each node, of its path, its data and its Stat. What lies below `/zookeeper/` is not in it. Nodes are hashed lazily: a change
- * marks them stale.
+ * ZooKeeper's tree digest, version 2: the sum of a CRC-32 for each node, of its path, its data and its Stat. What lies below `/zookeeper/` is not in it, and has a sum of its own. Nodes are hashed
+ * lazily: a change marks them stale.
  */
 export class TreeDigest {
   readonly #store: NodeStore
   readonly #stat = new Uint8Array(STAT_BYTES)
   readonly #view = new DataView(this.#stat.buffer)
   readonly #stale: NodeIndex[] = []
-  /** A sum of CRCs is never negative: it is that of the nodes that are there. */
-  #high = 0
-  #low = 0
+  readonly #counted = new Sum()
+  readonly #system = new Sum()
 
   constructor(store: NodeStore) {
     this.#store = store
@@ -53,7 +78,7 @@ export class TreeDigest {
     const words = this.#store.words[chunkOf(node)]!
     const at = wordsAt(node) + FLAGS
     const flags = words[at]!
-    if ((flags & (DIRTY | BELOW_SYSTEM)) !== 0) return
+    if ((flags & DIRTY) !== 0) return
     words[at] = flags | DIRTY
     this.#stale.push(node)
     if (this.#stale.length === STALE_MAX) this.#flush()
@@ -63,13 +88,20 @@ export class TreeDigest {
   remove(node: NodeIndex): void {
     const words = this.#store.words[chunkOf(node)]!
     const at = wordsAt(node)
-    this.#subtract(words[at + DIGEST]! >>> 0)
+    this.#sumOf(words[at + FLAGS]!).subtract(words[at + DIGEST]! >>> 0)
     words[at + DIGEST] = 0
   }
 
+  /** ZooKeeper's. */
   value(): bigint {
     this.#flush()
-    return (BigInt(this.#high) << 32n) | BigInt(this.#low)
+    return this.#counted.value()
+  }
+
+  /** Of what ZooKeeper's leaves out. */
+  systemValue(): bigint {
+    this.#flush()
+    return this.#system.value()
   }
 
   #flush(): void {
@@ -81,24 +113,17 @@ export class TreeDigest {
       // It is gone since, or another is there that has been looked at already.
       if ((flags & (DIRTY | LIVE)) !== (DIRTY | LIVE)) continue
       words[at + FLAGS] = flags & ~DIRTY
-      this.#subtract(words[at + DIGEST]! >>> 0)
+      const sum = this.#sumOf(flags)
+      sum.subtract(words[at + DIGEST]! >>> 0)
       const crc = this.#hash(node)
       words[at + DIGEST] = crc
-      this.#low += crc
-      if (this.#low >= TWO_32) {
-        this.#low -= TWO_32
-        this.#high++
-      }
+      sum.add(crc)
     }
     stale.length = 0
   }
 
-  #subtract(crc: number): void {
-    this.#low -= crc
-    if (this.#low < 0) {
-      this.#low += TWO_32
-      this.#high--
-    }
+  #sumOf(flags: number): Sum {
+    return (flags & BELOW_SYSTEM) === 0 ? this.#counted : this.#system
   }
 
   #hash(node: NodeIndex): number {

@@ -15,12 +15,14 @@ import { Results } from './results.ts'
 import { SessionExpiry } from './sessions/expiry.ts'
 import { type Session, SessionTable, SessionTableDecoder } from './sessions/session-table.ts'
 import { sessionsOfNote, Touches } from './sessions/touches.ts'
-import { snapshotChunks } from './snapshot/encoder.ts'
 import { TreeDecoder } from './snapshot/decoder.ts'
+import { snapshotChunks } from './snapshot/encoder.ts'
 import type { Acl, Identity, SessionId, ZnodeRequest, ZnodeResult } from './types.ts'
 import { WatchManager } from './watches/watch-manager.ts'
 
 const VERSION = 1
+/** What is below `/zookeeper` counts differently from the same elsewhere. */
+const SYSTEM_FACTOR = 0x9e37_79b9_7f4a_7c15n
 /** Of sessions that expire in one tick: what takes long is spread over several. */
 const CLOSES_PER_TICK = 256
 const EPHEMERALS_PER_TICK = 10_000
@@ -206,7 +208,7 @@ class ZnodeTreeMachine implements ZnodeTree, SessionWitness {
   }
 
   digest(): bigint {
-    return this.treeDigest() ^ this.#sessions.digest()
+    return BigInt.asUintN(64, this.#tree.digest() + SYSTEM_FACTOR * this.#tree.systemDigest()) ^ this.#sessions.digest()
   }
 
   treeDigest(): bigint {

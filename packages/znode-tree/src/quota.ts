@@ -111,6 +111,7 @@ export class Quotas {
     if (store.versions.busy) store.versions.touch(stats)
     const text = track.encode()
     store.setData(stats, text, 0, text.length)
+    this.#state.digest.mark(stats)
   }
 
   #child(quota: NodeIndex, name: string): NodeIndex {

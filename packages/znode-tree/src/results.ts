@@ -21,9 +21,7 @@ const MULTI = 7
 const SESSION = 8
 const DONE = 9
 
-const NAMES: ReadonlyMap<number, ZnodeErrorCode> = new Map(
-  (Object.keys(ZNODE_ERRORS) as ZnodeErrorCode[]).map((name) => [ZNODE_ERRORS[name], name] as const),
-)
+const NAMES: ReadonlyMap<number, ZnodeErrorCode> = new Map((Object.keys(ZNODE_ERRORS) as ZnodeErrorCode[]).map((name) => [ZNODE_ERRORS[name], name] as const))
 
 /** @throws AntiphonError CORRUPT of a number that is no code */
 export function errorOfNumber(code: number): ZnodeErrorCode {
@@ -98,7 +96,11 @@ export class Results {
   }
 }
 
-type Outcome = OperationResult | { type: 'multi'; results: OperationResult[] } | { type: 'session'; session: bigint; password: Uint8Array; timeoutMs: number } | { type: 'done' }
+type Outcome =
+  | OperationResult
+  | { type: 'multi'; results: OperationResult[] }
+  | { type: 'session'; session: bigint; password: Uint8Array; timeoutMs: number }
+  | { type: 'done' }
 
 function decodeOutcome(reader: ByteReader): Outcome {
   const type = reader.u8()
