@@ -139,9 +139,9 @@ const RULE_14: readonly Mutant[] = [
         replacement: '    receiving.expected = receive.chunks\n',
       },
       {
-        file: `${SHELL}/shell.ts`,
-        text: '    for (const transfer of effects.abandons) this.#staging.abandon(transfer)\n',
-        replacement: '    for (const transfer of effects.abandons) if (effects.receives.length === 0) this.#staging.abandon(transfer)\n',
+        file: `${SHELL}/transfers.ts`,
+        text: '    for (const transfer of effects.abandons) this.staging.abandon(transfer)\n',
+        replacement: '    for (const transfer of effects.abandons) if (effects.receives.length === 0) this.staging.abandon(transfer)\n',
       },
     ],
   },
@@ -427,9 +427,9 @@ const RULE_28: readonly Mutant[] = [
     name: 'a quarantined replica is rebuilt from its own newest snapshot',
     patches: [
       {
-        file: `${SHELL}/shell.ts`,
-        text: '    this.#parts.announcer.quarantined(quarantine)\n',
-        replacement: '    this.#parts.announcer.quarantined(quarantine)\n    if (this.core.state.history.snapshot !== null) this.#restore(0)\n',
+        file: `${SHELL}/restoring.ts`,
+        text: '    announcer.quarantined(quarantine)\n',
+        replacement: '    announcer.quarantined(quarantine)\n    if (this.#host.core.state.history.snapshot !== null) this.restore(0)\n',
       },
     ],
   },

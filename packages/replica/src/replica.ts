@@ -195,8 +195,8 @@ export class Replica<M extends Machines = Machines> extends TypedEmitter<Replica
       connected: view.connected,
       learners: view.learners.map(({ peer, stage, acked }) => ({ peer, stage, acked })),
       machines: Object.fromEntries(machines),
-      warnings: warningsOf(this.id, view, this.#shell.clockWarning),
-      flushes: this.#shell.flushes.figures(),
+      warnings: warningsOf(this.id, view, this.#shell.clockWatch.warning),
+      flushes: this.#shell.writes.watch.figures(),
       closed: this.#shell.isStopped,
       fault: this.#shell.fault,
     }

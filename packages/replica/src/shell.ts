@@ -1,21 +1,10 @@
-import {
-  Core,
-  type CoreConfig,
-  type Effects,
-  type Input,
-  type Now,
-  type PeerId,
-  type Quarantine,
-  type Role,
-  type StoredState,
-  type Write,
-} from '@antiphon/consensus-core'
+import { Core, type CoreConfig, type Effects, type Input, type Now, type PeerId, type Role, type StoredState, type Write } from '@antiphon/consensus-core'
 import { AntiphonError, type Cancel, type Clock, corrupt, type LogStore, type Millis, type Random, type Transport } from '@antiphon/ports'
 import { encodeGreeting, PROTOCOL_VERSIONS } from '@antiphon/wire'
 import { Applier } from './applier.ts'
+import { Background } from './background.ts'
 import { disputed, diverged, messageOf } from './errors.ts'
 import type { Announcer } from './events.ts'
-import { FlushWatch } from './flush-figures.ts'
 import { Forwarding } from './forwarding.ts'
 import { Gate, type GateHost } from './gate.ts'
 import { Leadership } from './leadership.ts'
@@ -24,12 +13,12 @@ import type { Meters } from './meters.ts'
 import { Notes } from './notes.ts'
 import { Proposals } from './proposals.ts'
 import { Reads } from './reads.ts'
-import { SendingTransfers } from './sending.ts'
+import { Restoring } from './restoring.ts'
 import type { Resolved } from './settings.ts'
-import { Slicer } from './slicer.ts'
-import { type Restored, restoreNewest, Snapshots } from './snapshots.ts'
-import { StagingTransfers } from './staging.ts'
-import { clockWarning } from './warnings.ts'
+import { type Restored, Snapshots } from './snapshots.ts'
+import { TimedWrites } from './timed-writes.ts'
+import { Transfers } from './transfers.ts'
+import { ClockWatch } from './warnings.ts'
 
 export interface ShellParts {
   readonly resolved: Resolved
@@ -55,26 +44,25 @@ export class Shell {
   readonly core: Core
   readonly links: Links
   readonly gate: Gate
-  readonly flushes: FlushWatch
+  readonly writes: TimedWrites
+  readonly clockWatch: ClockWatch
   fault: AntiphonError | null = null
   readonly #parts: ShellParts
   readonly #self: PeerId
   readonly #forwarding: Forwarding
   readonly #snapshots: Snapshots
   readonly #notes: Notes
-  readonly #sending: SendingTransfers
-  readonly #staging: StagingTransfers
-  readonly #background = new Set<Promise<void>>()
+  readonly #transfers: Transfers
+  readonly #restoring: Restoring
+  readonly #background: Background
   readonly #leadership: Leadership
   /** Inputs that came up while another one was being carried out. */
   readonly #inputs: Input[] = []
   #stepping = false
   #flushDue = false
   #progressed = false
-  #clockOff = false
   #wakeAt: Millis = 0
   #cancelTick: Cancel | null = null
-  #restoring: Promise<void> = Promise.resolve()
   #closing: Promise<void> | null = null
 
   constructor(parts: ShellParts) {
@@ -85,7 +73,9 @@ export class Shell {
     this.#parts = parts
     this.#self = resolved.self
     this.core = new Core(config, stored, this.#now())
-    this.flushes = new FlushWatch(resolved.fsyncWarnMs)
+    this.writes = new TimedWrites(parts, resolved.fsyncWarnMs)
+    this.clockWatch = new ClockWatch({ ...parts, clockAheadMs: () => this.core.clockAheadMs(this.#now()) }, config.clockAheadMsMax)
+    this.#background = new Background(trouble)
     this.links = new Links(transport, 4 * config.windowBytes)
     this.proposals = new Proposals(resolved, monotonic, () => this.#scheduleFlush())
     this.reads = new Reads(monotonic, () => this.#scheduleFlush())
@@ -130,19 +120,32 @@ export class Shell {
       trouble,
       tell,
     })
-    this.#sending = new SendingTransfers({
-      store,
-      links: this.links,
-      transferred: (transfer, upTo, ok) => this.#enter({ kind: 'transferred', transfer, upTo, ok }),
-      trouble,
+    const shell = this
+    const run = (task: Promise<void>): void => this.#background.run(task)
+    this.#restoring = new Restoring({
+      ...parts,
+      core: this.core,
+      applier: this.applier,
+      snapshots: this.#snapshots,
+      forwarding: this.#forwarding,
+      get isStopped() {
+        return shell.isStopped
+      },
+      step: (input) => this.#step(input),
+      endTurn: () => this.#endTurn(),
+      run,
+      stop: (fault) => this.#stop(fault),
     })
-    this.#staging = new StagingTransfers({
+    this.#transfers = new Transfers({
       store,
       links: this.links,
+      run,
+      transferred: (transfer, upTo, ok) => this.#enter({ kind: 'transferred', transfer, upTo, ok }),
       staged: (transfer, generation, ok) => this.#enter({ kind: 'staged', transfer, generation, ok }),
+      saved: (transfer, ok) => (ok ? this.#restoring.restore(transfer) : this.#enter({ kind: 'rebuilt', transfer, snapshot: null })),
       durable: () => this.core.state.durable,
       settled: () => this.#snapshots.idle(),
-      saved: (transfer, ok) => (ok ? this.#restore(transfer) : this.#enter({ kind: 'rebuilt', transfer, snapshot: null })),
+      failed: (error) => this.#onStoreFailed(error),
       trouble,
     })
     this.#notes = new Notes(resolved.machines, trouble)
@@ -183,8 +186,8 @@ export class Shell {
       core: this.core,
       links: this.links,
       forwarding: this.#forwarding,
-      sending: this.#sending,
-      staging: this.#staging,
+      sending: this.#transfers.sending,
+      staging: this.#transfers.staging,
       get isStopped() {
         return shell.isStopped
       },
@@ -221,7 +224,7 @@ export class Shell {
     const { announcer, transport, store } = this.#parts
     const closeAll = async (): Promise<void> => {
       await this.#attempt(() => transport.close())
-      await Promise.allSettled(this.#background)
+      await this.#background.settled()
       await this.#attempt(() => store.close())
       announcer.closed()
       announcer.tell()
@@ -233,8 +236,7 @@ export class Shell {
     this.reads.close(cause)
     this.applier.stop()
     this.#snapshots.stop()
-    this.#sending.stop()
-    this.#staging.stop()
+    this.#transfers.stop()
     this.links.clear()
     return this.#closing
   }
@@ -260,23 +262,9 @@ export class Shell {
     this.#forwarding.tick(this.applier.table.get(this.#forwarding.origin))
     if (this.reads.hasWaiting || this.#leadership.hasWaiting || this.#forwarding.confirmDue) this.#scheduleFlush()
     this.#parts.meters?.queueBytes.set(this.proposals.slots.bytes)
-    this.#watchClock()
+    this.clockWatch.look()
     this.#endTurn()
     if (!this.isStopped) this.#scheduleTick()
-  }
-
-  /** Our clock is off while we lead; null when it is not. */
-  get clockWarning(): string | null {
-    return clockWarning(this.core.clockAheadMs(this.#now()), this.#parts.config.clockAheadMsMax)
-  }
-
-  /** Tells once that our clock is off while we lead, and again when it was right in between. */
-  #watchClock(): void {
-    const clockAheadMs = this.core.clockAheadMs(this.#now())
-    this.#parts.meters?.clockAheadMs.set(clockAheadMs ?? 0)
-    const warning = clockWarning(clockAheadMs, this.#parts.config.clockAheadMsMax)
-    if (warning !== null && !this.#clockOff) this.#parts.announcer.warn({ clockAheadMs }, warning)
-    this.#clockOff = warning !== null
   }
 
   #now(): Now {
@@ -308,18 +296,13 @@ export class Shell {
 
   /** In the order of the fields. Nothing here steps the core: the effects are its own memory until then. */
   #carryOut(effects: Effects): void {
-    const { store } = this.#parts
     this.#wakeAt = effects.wakeAt
-    for (const generation of effects.discards) store.discard(generation)
-    for (const transfer of effects.abandons) this.#staging.abandon(transfer)
-    for (const { generation, runs } of effects.stagedAppends) store.stageAppend(generation, runs, this.#onStagedAppend)
+    this.#transfers.stage(effects)
     for (const write of effects.writes) this.#write(write)
     for (const out of effects.sends) {
       this.links.post(out.message.kind === 'PONG' ? { ...out, message: { ...out.message, notes: this.#notes.gather() } } : out)
     }
-    for (const transfer of effects.transfers) this.#run(this.#sending.start(transfer))
-    for (const transfer of effects.cancels) this.#sending.cancel(transfer)
-    for (const receive of effects.receives) this.#run(this.#staging.start(receive))
+    this.#transfers.start(effects)
     for (const { peer, connection, reason } of effects.closes) {
       this.#parts.announcer.debug({ peer, connection, reason }, 'connection closed')
       this.#giveUp(peer, connection)
@@ -330,7 +313,7 @@ export class Shell {
       this.#progressed = true
     }
     for (const { number, zxid } of effects.readable) this.reads.grant(number, zxid)
-    if (effects.quarantine !== null) this.#onQuarantine(effects.quarantine)
+    if (effects.quarantine !== null) this.#restoring.quarantine(effects.quarantine)
     if (effects.disputed !== null) this.#parts.announcer.trouble(disputed(effects.disputed), null)
     if (effects.snapshotDue !== null) this.#snapshots.want(effects.snapshotDue)
     if (effects.role !== null) this.#onRole(effects.role)
@@ -338,46 +321,27 @@ export class Shell {
   }
 
   #write(write: Write): void {
-    const since = this.#parts.clock.monotonic()
     this.applier.note(write)
-    this.#parts.store.write(write, (error) => {
-      if (error === null) this.#watchFlush(since)
-      this.#onWritten(write, error)
-    })
-  }
-
-  #watchFlush(since: Millis): void {
-    const { clock, meters, announcer } = this.#parts
-    const now = clock.monotonic()
-    const { slow: before } = this.flushes
-    const told = this.flushes.durable(since, now)
-    meters?.writeMs.observe(now - since)
-    meters?.writeWorstMs.set(this.flushes.worstMs)
-    if (this.flushes.slow > before) meters?.slowFlushes.add(1)
-    if (told !== null) announcer.slowFlush(told)
+    this.writes.write(write, (error) => this.#onWritten(write, error))
   }
 
   /** Only now may be said what the write stands for (rule 5). */
   #onWritten(write: Write, error: AntiphonError | null): void {
     if (this.isStopped) return
-    if (error !== null) {
-      this.#stop(error)
-      this.#endTurn()
-      return
-    }
+    if (error !== null) return this.#onStoreFailed(error)
     this.#step({ kind: 'persisted', ticket: write.ticket })
     for (const out of write.afterwards) {
       if (out.to === this.#self) this.#step({ kind: 'message', from: this.#self, connection: 0, message: out.message })
       else this.links.post(out)
     }
-    if (write.install !== null) this.#restore(null)
+    if (write.install !== null) this.#restoring.restore(null)
     this.#snapshots.onDurable()
-    this.#staging.onDurable()
+    this.#transfers.staging.onDurable()
     this.#endTurn()
   }
 
-  readonly #onStagedAppend = (error: AntiphonError | null): void => {
-    if (error === null || this.isStopped) return
+  #onStoreFailed(error: AntiphonError): void {
+    if (this.isStopped) return
     this.#stop(error)
     this.#endTurn()
   }
@@ -391,43 +355,6 @@ export class Shell {
     if (!role.active) return
     this.#forwarding.onLeader()
     this.#scheduleFlush()
-  }
-
-  /** Rule 28: nothing of this state is shown, kept or built upon any more. */
-  #onQuarantine(quarantine: Quarantine): void {
-    this.applier.quarantine()
-    this.#snapshots.quarantine()
-    this.#forwarding.onQuarantined()
-    this.#parts.announcer.quarantined(quarantine)
-    this.#parts.meters?.quarantines.add(1)
-  }
-
-  /** The newest snapshot goes into the machines, one after another if there are several. `rebuild`: the transfer that brought it; null: a write installed it. */
-  #restore(rebuild: number | null): void {
-    const { store, resolved, clock } = this.#parts
-    this.#restoring = this.#restoring.then(async () => {
-      // An install that was quicker has replaced the state already.
-      if (this.isStopped || (rebuild !== null && this.core.state.quarantined === null)) return
-      try {
-        const restored = await restoreNewest(store, resolved, this.core.state.founding?.ensembleId ?? null, new Slicer(clock, resolved.sliceMs))
-        if (this.isStopped) return
-        if (restored === null) throw corrupt('the store has no snapshot behind an install or a rebuild')
-        const { meta, origins } = restored
-        this.applier.reset(meta.zxid, meta.checksum, meta.time, origins, rebuild === null)
-        this.#snapshots.reset()
-        this.#forwarding.onJump(origins)
-        if (this.core.state.quarantined !== null) {
-          this.#step({ kind: 'rebuilt', transfer: rebuild ?? 0, snapshot: meta })
-          this.#parts.announcer.rebuilt(meta.zxid)
-          this.#run(this.#snapshots.forgetOlder())
-        }
-        this.#step({ kind: 'applied', upTo: meta.zxid })
-      } catch (error) {
-        this.#stop(error instanceof AntiphonError ? error : diverged(`an installed snapshot could not be restored: ${messageOf(error)}`, {}, error))
-      }
-      this.#endTurn()
-    })
-    this.#run(this.#restoring)
   }
 
   // Batches.
@@ -471,7 +398,7 @@ export class Shell {
       // While a snapshot is being restored the machines are of no ZXID.
       if (!this.applier.isBlocked) this.reads.applied(this.applier.applied)
       const snapshot = this.#snapshots.takeIfDue()
-      if (snapshot !== null) this.#run(snapshot)
+      if (snapshot !== null) this.#background.run(snapshot)
       this.#leadership.beginWhenApplied()
     }
     if (this.#progressed && !this.isStopped) {
@@ -487,8 +414,7 @@ export class Shell {
 
   #forget(peer: PeerId, connection: number): void {
     this.links.down(peer, connection)
-    this.#sending.onDown(peer, connection)
-    this.#staging.onDown(peer, connection)
+    this.#transfers.onDown(peer, connection)
   }
 
   #giveUp(peer: PeerId, connection: number): void {
@@ -513,12 +439,6 @@ export class Shell {
     this.fault = fault
     this.#parts.announcer.fault(fault)
     void this.close(fault)
-  }
-
-  /** Something that goes on by itself, and that `close` waits for. */
-  #run(task: Promise<void>): void {
-    const settled = task.catch((error: unknown) => this.#trouble(error, null)).finally(() => this.#background.delete(settled))
-    this.#background.add(settled)
   }
 
   async #attempt(close: () => Promise<void>): Promise<void> {
