@@ -16,8 +16,6 @@ export const IDS: readonly number[] = [1, 2, 3, 4, 5]
 const SMALL_DISK_ID = 5
 /** Of LMDB, room for a map that grows. */
 const SMALL_DISK_MEBIBYTES = 96
-/** What a full disk is told as. LMDB tells a write that was cut short, as the last one before a full disk is, as EIO. */
-const FULL_DISK: Readonly<Record<StoreName, readonly string[]>> = { file: ['DISK_FULL'], lmdb: ['DISK_FULL', 'DISK_FAILED'] }
 const SNAPSHOT_EVERY_ENTRIES = 300
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 const ARGUMENTS = ['--conditions=@antiphon/source', '--import', 'tsx']
@@ -241,7 +239,7 @@ export class Ensemble {
     if (!killed) {
       this.links.setTarget(member.id, null)
       this.leadership.gone(member.id)
-      if (life.diskFilled && FULL_DISK[member.start.store].some((code) => life.fault?.startsWith(`${code}:`))) {
+      if (life.diskFilled && life.fault?.startsWith('DISK_FULL:')) {
         this.felt.stoppedByFullDisk++
         this.#options.say(`member ${member.id} has stopped: its disk is full`)
       } else this.failures.push(`member ${member.id} ended by itself (${how}${life.fault === null ? '' : `, ${life.fault}`})`)

@@ -1,3 +1,5 @@
+import { statfsSync } from 'node:fs'
+import { dirname } from 'node:path'
 import { getSystemErrorName } from 'node:util'
 import { AntiphonError } from '@antiphon/ports'
 import { diskError, u32 } from '@antiphon/storage-kit'
@@ -82,12 +84,14 @@ const taken = (answer: unknown): boolean => answer === true
  */
 export class Environment {
   readonly #root: RootDatabase<Buffer, Buffer>
+  readonly #folder: string
   readonly root: Database
   #closed = false
 
   /** @throws AntiphonError CORRUPT, DISK_FULL, DISK_FAILED */
   constructor(path: string, mapBytes: number) {
-    this.#root = checked('opening', () =>
+    this.#folder = dirname(path)
+    this.#root = checked('opening', this.#folder, () =>
       open<Buffer, Buffer>({ path, noSubdir: true, overlappingSync: false, maxDbs: DATABASES_MAX, mapSize: mapBytes, ...BINARY }),
     )
     this.root = new Database(this.#root)
@@ -95,7 +99,7 @@ export class Environment {
 
   /** Everything that `work` does is on the disk when it returns, or nothing is. @throws AntiphonError: nobody knows which; no other commit may follow. */
   commit(work: () => void): void {
-    checked('committing', () => this.#root.transactionSync(work, ABORTABLE))
+    checked('committing', this.#folder, () => this.#root.transactionSync(work, ABORTABLE))
   }
 
   /** Made, if need be, within a commit. */
@@ -111,7 +115,7 @@ export class Environment {
   /** Reads, and lets go of what the reading holds: a reader that stays keeps every page that is freed meanwhile. @throws AntiphonError CORRUPT, DISK_FAILED */
   read<T>(work: () => T): T {
     try {
-      return checked('reading', work)
+      return checked('reading', this.#folder, work)
     } finally {
       this.#root.resetReadTxn()
     }
@@ -128,23 +132,38 @@ export class Environment {
 const DAMAGED = new Set([-30797, -30796, -30793, -30780, -30779])
 const MAP_FULL = -30792
 
-function checked<T>(operation: string, work: () => T): T {
+function checked<T>(operation: string, folder: string, work: () => T): T {
   try {
     return work()
   } catch (error) {
-    throw translated(error, operation)
+    throw translated(error, operation, folder)
   }
 }
 
 /** LMDB's own codes are negative, the system's positive. */
-function translated(error: unknown, operation: string): AntiphonError {
+function translated(error: unknown, operation: string, folder: string): AntiphonError {
   if (error instanceof AntiphonError) return error
   const code = (error as { code?: unknown }).code
   const message = error instanceof Error ? error.message : String(error)
   if (typeof code !== 'number') return diskError(error, operation, DATA_NAME)
   if (DAMAGED.has(code)) return damaged('LMDB finds its pages damaged', message, { lmdb: code })
-  if (code === MAP_FULL) return diskError(Object.assign(new Error(message), { code: 'ENOSPC' }), operation, DATA_NAME)
-  return diskError(Object.assign(new Error(message), { code: code > 0 ? systemName(code) : `MDB ${code}` }), operation, DATA_NAME)
+  return diskError(Object.assign(new Error(message), { code: errnoOf(code, operation, folder) }), operation, DATA_NAME)
+}
+
+function errnoOf(code: number, operation: string, folder: string): string {
+  if (code === MAP_FULL) return 'ENOSPC'
+  if (code < 0) return `MDB ${code}`
+  const name = systemName(code)
+  // A write that was cut short, as the last one before the disk is full, is EIO to LMDB.
+  return name === 'EIO' && operation !== 'reading' && isFull(folder) ? 'ENOSPC' : name
+}
+
+function isFull(folder: string): boolean {
+  try {
+    return statfsSync(folder).bavail === 0
+  } catch {
+    return false
+  }
 }
 
 function systemName(code: number): string {
