@@ -1,56 +1,11 @@
-import { type ChildProcess, spawn } from 'node:child_process'
-import { cp, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { cp, mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
-import { main } from '@antiphon/cli'
 import type { LogStore } from '@antiphon/ports'
 import { fileStorage } from '@antiphon/storage-file'
 import { lmdbStorage } from '@antiphon/storage-lmdb'
-import { expect, onTestFinished, test } from 'vitest'
+import { expect, test } from 'vitest'
+import { run, scratch, spawned } from './command.ts'
 import { closeAll, numbered, startOn, written } from './ensemble.ts'
-
-interface Ran {
-  readonly status: number
-  readonly out: string
-  readonly err: string
-  /** The last line of `out`. */
-  readonly json: Record<string, unknown>
-}
-
-async function scratch(): Promise<string> {
-  const folder = await mkdtemp(join(tmpdir(), 'antiphon-cli-'))
-  onTestFinished(() => rm(folder, { recursive: true, force: true }))
-  return folder
-}
-
-function ran(status: number, out: string, err: string): Ran {
-  const last = out.trimEnd().split('\n').at(-1) ?? ''
-  return { status, out, err, json: last.startsWith('{') ? JSON.parse(last) : {} }
-}
-
-/** In this process. */
-async function run(...args: string[]): Promise<Ran> {
-  let [out, err] = ['', '']
-  const status = await main(args, { out: (text) => (out += text), err: (text) => (err += text) })
-  return ran(status, out, err)
-}
-
-const CLI = fileURLToPath(new URL('../../packages/cli/src/cli.ts', import.meta.url))
-
-/** In a process of its own. */
-function spawned(...args: string[]): Promise<Ran> {
-  return new Promise((resolve, reject) => {
-    const child: ChildProcess = spawn(process.execPath, ['--conditions=@antiphon/source', '--import', 'tsx', CLI, ...args], {
-      stdio: ['ignore', 'pipe', 'pipe'],
-    })
-    let [out, err] = ['', '']
-    child.stdout?.on('data', (chunk) => (out += chunk))
-    child.stderr?.on('data', (chunk) => (err += chunk))
-    child.on('error', reject)
-    child.on('close', (code) => resolve(ran(code ?? -1, out, err)))
-  })
-}
 
 function storesIn(folder: string, ids: readonly number[]): Map<number, LogStore> {
   return new Map(ids.map((id) => [id, fileStorage({ folder: join(folder, `m${id}`), mainThread: true, segmentBytes: 8 * 1024, aheadBytes: 4096 })]))

@@ -81,7 +81,7 @@ function programOf(carry: Carry, console: Console): Command {
 
   command(
     'migrate <from> <to>',
-    'Puts what one store holds into another, new one, and compares both. The member goes on from the new one under the same id; never start the old one again. Kinds: file.',
+    'Puts what one store holds into another, new one, and compares both. The member goes on from the new one under the same id; never start the old one again. Kinds: file, lmdb.',
     'antiphon migrate file:./data/1 file:/mnt/fast/1',
   ).action((from: string, to: string, flags: { readonly json?: boolean }) => carry(flags, () => migrateStore(from, to)))
 

@@ -1,27 +1,15 @@
-import { stat } from 'node:fs/promises'
-import { resolve } from 'node:path'
-import { AntiphonError, invalidArgument, type LogStore, type Run, type Snapshot, type StoredState, type Zxid } from '@antiphon/ports'
-import { chunksIn, diskError, type SnapshotPosition, type SnapshotSource } from '@antiphon/storage-kit'
-import { isLocked, NodeDisk } from '@antiphon/storage-kit/node'
-import { Examination, type StoreDescription, type Verification, verifyStore } from './engine/index.ts'
-
-/** A store's folder as it stood when it was opened, for reading. Reads hold the calling thread. */
-export interface FolderView extends Pick<LogStore, 'read' | 'openSnapshot' | 'close'> {
-  readonly state: StoredState
-  readonly description: StoreDescription
-  /** A store has the folder open. */
-  readonly inUse: boolean
-}
-
-const PIECE_BYTES = 256 * 1024
+import type { AntiphonError, Run, Snapshot, Zxid } from '@antiphon/ports'
+import type { Verification } from '@antiphon/storage-kit'
+import { existingFolder, type FolderView, folderClosed, isLocked, NodeDisk, snapshotOf } from '@antiphon/storage-kit/node'
+import { Examination, type StoreDescription, verifyStore } from './engine/index.ts'
 
 /**
  * Reads a store's folder without taking it: also while a replica runs on it, which is not disturbed. Nothing in the folder is changed. What is seen is what an `open()` would have
- * found at some moment of the call; it stays readable until `close`, whatever the replica removes meanwhile. Costs the memory of one or two segments of the log.
+ * found at some moment of the call; it stays readable until `close`, whatever the replica removes meanwhile. Reads hold the calling thread. Costs the memory of one or two segments of the log.
  * @throws AntiphonError INVALID_ARGUMENT when there is no store; FOLDER_FOREIGN, CORRUPT, VERSION_MISMATCH, DISK_FAILED
  */
-export async function viewFolder(folder: string): Promise<FolderView> {
-  const path = await folderAt(folder)
+export async function viewFolder(folder: string): Promise<FolderView<StoreDescription>> {
+  const path = await existingFolder(folder)
   const inUse = await isLocked(path)
   const disk = new NodeDisk(path)
   const examination = inUse ? examineInUse(disk) : new Examination(disk)
@@ -35,7 +23,7 @@ export async function viewFolder(folder: string): Promise<FolderView> {
   }
   let isOpen = true
   const expectOpen = (): void => {
-    if (!isOpen) throw new AntiphonError('CLOSED', 'the folder is closed', { remedy: 'Open it again.' })
+    if (!isOpen) throw folderClosed()
   }
   return {
     state,
@@ -62,8 +50,8 @@ export async function viewFolder(folder: string): Promise<FolderView> {
  * a replica has open, and changes nothing.
  * @throws AntiphonError INVALID_ARGUMENT when there is no store; FOLDER_FOREIGN, VERSION_MISMATCH, DISK_FAILED
  */
-export async function verifyFolder(folder: string): Promise<Verification & { readonly inUse: boolean }> {
-  const path = await folderAt(folder)
+export async function verifyFolder(folder: string): Promise<Verification<StoreDescription> & { readonly inUse: boolean }> {
+  const path = await existingFolder(folder)
   return { ...verifyStore(new NodeDisk(path)), inUse: await isLocked(path) }
 }
 
@@ -77,35 +65,5 @@ function examineInUse(disk: NodeDisk): Examination {
     } catch (error) {
       if (looks === LOOKS_MAX || (error as AntiphonError).code !== 'CORRUPT') throw error
     }
-  }
-}
-
-async function folderAt(folder: string): Promise<string> {
-  if (typeof folder !== 'string' || folder === '') throw invalidArgument('no folder is named', "Name a store's folder.")
-  const path = resolve(folder)
-  const found = await stat(path).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT' || error.code === 'ENOTDIR') throw invalidArgument(`there is no folder ${path}`, "Name a store's folder.")
-    throw diskError(error, 'opening', path)
-  })
-  if (!found.isDirectory()) throw invalidArgument(`${path} is a file, not a folder`, "Name a store's folder.")
-  return path
-}
-
-function snapshotOf(reader: SnapshotSource, close: () => void, expectOpen: () => void): Snapshot {
-  const { meta, bytes } = reader
-  return {
-    meta,
-    bytes,
-    async *chunks() {
-      for (let position: SnapshotPosition | null = reader.begin; position !== null; ) {
-        expectOpen()
-        const frames: { readonly bytes: Uint8Array; readonly next: SnapshotPosition | null } = reader.read(position, PIECE_BYTES)
-        yield* chunksIn(frames.bytes)
-        position = frames.next
-      }
-    },
-    async close() {
-      close()
-    },
   }
 }

@@ -1,3 +1,5 @@
-export type { Damage, SegmentDescription, SnapshotDescription, StoreDescription, Verification } from './engine/index.ts'
+export type { Damage, SnapshotDescription, Verification } from '@antiphon/storage-kit'
+export type { FolderView } from '@antiphon/storage-kit/node'
+export type { SegmentDescription, StoreDescription } from './engine/index.ts'
 export { type FileStorageOptions, fileStorage } from './file-storage.ts'
-export { type FolderView, verifyFolder, viewFolder } from './folder-view.ts'
+export { verifyFolder, viewFolder } from './folder-view.ts'

@@ -2,6 +2,7 @@ export { CheckedDisk, type Disk, type FileHandle } from './disk.ts'
 export type { Engine, Flushed, SnapshotSink, SnapshotSource } from './engine.ts'
 export { EngineBase, type Found, type Installed } from './engine-base.ts'
 export { corruptAt, diskError, diverged, expectVersion, restoredError, type StoredError, storedError, storeFailure } from './errors.ts'
+export { continues, type Damage, damageOf, entriesBetween, type SnapshotDescription, type Verification } from './examination.ts'
 export { ASIDE, foreignFolder, isForeign, LOCK_NAME } from './folder-names.ts'
 export {
   ChunkFramer,

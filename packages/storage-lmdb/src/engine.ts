@@ -14,7 +14,6 @@ import {
 import {
   ASIDE,
   EngineBase,
-  expectVersion,
   type Found,
   foreignFolder,
   isForeign,
@@ -42,17 +41,11 @@ import { Database, Environment } from './environment.ts'
 import {
   DATA_NAME,
   damaged,
-  decodeEnds,
-  decodeFoundingValue,
-  decodeHead,
-  decodeMarker,
-  decodeSegments,
   encodeEnds,
   encodeFoundingValue,
   encodeHead,
   encodeMarker,
   encodeSegments,
-  FORMAT_VERSION,
   type Head,
   KEY_ENDS,
   KEY_FOUNDING,
@@ -60,10 +53,10 @@ import {
   KEY_SEGMENTS,
   LMDB_LOCK_NAME,
   MARKER_NAME,
-  segmentName,
   valueChecksum,
 } from './format.ts'
 import { Log } from './log.ts'
+import { leftovers, readMarker, readStored } from './recovery.ts'
 
 export interface EngineOptions {
   /** About how large a sub-database of the log becomes before the next one is begun: what compaction frees in one step. 16 MiB unless told. */
@@ -154,44 +147,21 @@ export class LmdbEngine extends EngineBase<Log> {
   }
 
   #reopen(names: readonly string[]): void {
-    const marker = this.#readMarker()
+    const marker = readMarker(this.disk)
     if (!names.includes(DATA_NAME)) throw damaged('the file', 'it is not there')
     const environment = new Environment(`${this.#folder}/${DATA_NAME}`, this.#settings.mapBytes)
     this.#environment = environment
-    const stored = environment.read(() => [KEY_HEAD, KEY_FOUNDING, KEY_ENDS, KEY_SEGMENTS].map((key) => environment.root.get(key)))
-    const [headBytes, foundingBytes, endsBytes, segmentsBytes] = stored
-    if (headBytes == null) throw damaged('the head', 'it is not there')
-    const head = decodeHead(headBytes)
-    if (head.storeId !== marker) throw damaged('the head', 'it is of another store than the marker')
+    const { head, founding, ends, segments } = environment.read(() => readStored(environment.root, marker))
     this.#adoptHead(head, names)
-    this.#founding = foundingBytes == null ? null : decodeFoundingValue(foundingBytes)
-    this.#checksums = {
-      founding: tied(foundingBytes, head.foundingChecksum, 'the founding'),
-      ends: tied(endsBytes, head.endsChecksum, 'the end points'),
-      segments: tied(segmentsBytes, head.segmentsChecksum, 'the list of segments'),
-    }
-    const segments = decodeSegments(segmentsBytes!)
-    const databases = new Set(environment.names())
-    for (const { number } of segments) if (!databases.delete(segmentName(number))) throw damaged(segmentName(number), 'it is not there')
-    this.#log = new Log(environment, head.storeId, this.#settings.segmentBytes, head.tail, decodeEnds(endsBytes!))
+    this.#founding = founding
+    this.#checksums = { founding: head.foundingChecksum, ends: head.endsChecksum, segments: head.segmentsChecksum }
+    const outdated = leftovers(environment.names(), segments)
+    this.#log = new Log(environment, head.storeId, this.#settings.segmentBytes, head.tail, ends)
     // Rule 4: what is read may be on its way to the disk only. A page that was read cannot be told from one that is durable, but LMDB names no page before it was flushed, and what
     // this commit names is durable with it.
     this.#commit(() => this.#log.adopt(segments))
-    this.#outdated = [...databases]
+    this.#outdated = outdated
     this.garbage.removeAll()
-  }
-
-  #readMarker(): StoreId {
-    const file = this.disk.open(MARKER_NAME, 'read')
-    try {
-      const bytes = new Uint8Array(Math.min(this.disk.size(file), 4096))
-      const marker = this.disk.read(file, bytes, 0) === bytes.length ? decodeMarker(bytes) : null
-      if (marker === null) throw damaged(MARKER_NAME, 'the checksum does not match', { file: MARKER_NAME })
-      expectVersion(marker.version, FORMAT_VERSION, 'the store')
-      return marker.storeId
-    } finally {
-      this.disk.close(file)
-    }
   }
 
   #adoptHead(head: Head, names: readonly string[]): void {
@@ -264,6 +234,7 @@ export class LmdbEngine extends EngineBase<Log> {
   }
 
   protected dropThrough(limit: Zxid): void {
+    this.#environment!.releaseDead()
     const dropped = this.#log.dropThrough(limit)
     if (dropped.length === 0) return
     this.#commit(() => undefined)
@@ -368,12 +339,6 @@ export class LmdbEngine extends EngineBase<Log> {
 function put(root: Database, key: number, value: Uint8Array): number {
   root.put(key, value)
   return valueChecksum(value)
-}
-
-/** The value is the one that the head speaks of: pages of another commit are not taken for it. */
-function tied(value: Uint8Array | null | undefined, checksum: number, what: string): number {
-  if ((value == null ? 0 : valueChecksum(value)) !== checksum) throw damaged(what, 'it is not the one that the head speaks of')
-  return checksum
 }
 
 /** The options, checked, with what is not told filled in. @throws AntiphonError INVALID_SETTINGS */

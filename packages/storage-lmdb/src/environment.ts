@@ -1,9 +1,9 @@
-import { statfsSync } from 'node:fs'
+import { statfsSync, statSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { getSystemErrorName } from 'node:util'
 import { AntiphonError } from '@antiphon/ports'
 import { diskError, u32 } from '@antiphon/storage-kit'
-import { type Database as LmdbDatabase, open, type RootDatabase } from 'lmdb'
+import { type Database as LmdbDatabase, open, type RootDatabase, type Transaction } from 'lmdb'
 import { DATA_NAME, damaged } from './format.ts'
 
 /** Named databases that may be open at once: segments of one log and of a staged one, and those that wait to be dropped. */
@@ -32,9 +32,12 @@ function numberOf(key: Uint8Array): number {
 /** One database of an environment: values under numbers. */
 export class Database {
   readonly #database: LmdbDatabase<Buffer, Buffer>
+  /** The moment that is read; none: the newest one. */
+  readonly #moment: { readonly transaction?: Transaction }
 
-  constructor(database: LmdbDatabase<Buffer, Buffer>) {
+  constructor(database: LmdbDatabase<Buffer, Buffer>, transaction?: Transaction) {
     this.#database = database
+    this.#moment = transaction === undefined ? {} : { transaction }
   }
 
   /** Within a commit. */
@@ -49,7 +52,7 @@ export class Database {
 
   /** A copy in memory of its own: LMDB's is good until the next call of any kind. */
   get(number: number): Uint8Array<ArrayBuffer> | null {
-    const found = this.#database.getBinary(keyOf(number))
+    const found = this.#read(keyOf(number))
     if (found === undefined) return null
     const copy = new Uint8Array(found.length)
     copy.set(found)
@@ -58,14 +61,20 @@ export class Database {
 
   /** The largest number at or below. */
   floor(number: number): number | null {
-    for (const found of this.#database.getKeys({ start: Buffer.from(keyOf(number)), reverse: true, limit: 1 })) return numberOf(found)
+    for (const found of this.#database.getKeys({ ...this.#moment, start: Buffer.from(keyOf(number)), reverse: true, limit: 1 })) return numberOf(found)
     return null
   }
 
   /** The smallest number above. */
   above(number: number): number | null {
-    for (const found of this.#database.getKeys({ start: Buffer.from(keyOf(number + 1)), limit: 1 })) return numberOf(found)
+    for (const found of this.#database.getKeys({ ...this.#moment, start: Buffer.from(keyOf(number + 1)), limit: 1 })) return numberOf(found)
     return null
+  }
+
+  #read(key: Buffer): Buffer | undefined {
+    // lmdb takes the options, which its type leaves out.
+    const { getBinary } = this.#database as unknown as { getBinary(key: Buffer, options: object): Buffer | undefined }
+    return getBinary.call(this.#database, key, this.#moment)
   }
 
   /** Within a commit: its pages are free, its handle is closed. */
@@ -78,11 +87,21 @@ const APPEND = { append: true } as const
 /** It answers, whatever its type says. */
 const taken = (answer: unknown): boolean => answer === true
 
+/** Where databases are found by name. */
+export interface Databases {
+  database(name: string): Database
+}
+
+/** lmdb ends them with a zero; keys of values begin with one. */
+function namesIn(root: RootDatabase<Buffer, Buffer>, moment: { readonly transaction?: Transaction } = {}): string[] {
+  return [...root.getKeys(moment)].filter((name) => name[0] !== 0).map((name) => name.toString('latin1').replace(/\0$/, ''))
+}
+
 /**
  * An LMDB environment in one file, for one thread. Every commit is synchronous: data pages, their flush, and the page that names them, by a descriptor that flushes each write, before
  * `commit` returns (`overlappingSync`, which lmdb sets unless told, would let it return before).
  */
-export class Environment {
+export class Environment implements Databases {
   readonly #root: RootDatabase<Buffer, Buffer>
   readonly #folder: string
   readonly root: Database
@@ -107,9 +126,14 @@ export class Environment {
     return new Database(this.#root.openDB<Buffer, Buffer>(name, BINARY))
   }
 
-  /** Of the named databases. lmdb ends them with a zero. */
+  /** Of the named databases. */
   names(): string[] {
-    return this.read(() => [...this.#root.getKeys()].filter((name) => name[0] !== 0).map((name) => name.toString('latin1').replace(/\0$/, '')))
+    return this.read(() => namesIn(this.#root))
+  }
+
+  /** A process that ended while it read would keep every page that is freed until the environment is opened anew. */
+  releaseDead(): void {
+    checked('looking for readers', this.#folder, () => this.#root.readerCheck())
   }
 
   /** Reads, and lets go of what the reading holds: a reader that stays keeps every page that is freed meanwhile. @throws AntiphonError CORRUPT, DISK_FAILED */
@@ -126,6 +150,54 @@ export class Environment {
     if (this.#closed) return
     this.#closed = true
     this.#root.close().catch(() => undefined)
+  }
+}
+
+const LOOKS_MAX = 20
+
+/** One moment of an environment that another process may be writing to. To be had once in a process that has it not open otherwise. */
+export class EnvironmentView implements Databases {
+  readonly #databases = new Map<string, LmdbDatabase<Buffer, Buffer>>()
+  readonly #transaction: Transaction
+  readonly root: Database
+  readonly names: readonly string[]
+
+  /** @throws AntiphonError CORRUPT, DISK_FAILED */
+  constructor(path: string) {
+    const folder = dirname(path)
+    const mapSize = Math.max(2 ** 28, 2 * statSync(path).size)
+    const root = checked('opening', folder, () => open<Buffer, Buffer>({ path, noSubdir: true, readOnly: true, maxDbs: DATABASES_MAX, mapSize, ...BINARY }))
+    const [transaction, names] = checked('reading', folder, () => this.#begin(root))
+    this.#transaction = transaction
+    this.names = names
+    this.root = new Database(root, transaction)
+  }
+
+  database(name: string): Database {
+    return new Database(this.#databases.get(name)!, this.#transaction)
+  }
+
+  /** LMDB sees in a transaction those databases only that were opened before it began. */
+  #begin(root: RootDatabase<Buffer, Buffer>): [Transaction, string[]] {
+    for (let looks = 0; looks < LOOKS_MAX; looks++) {
+      for (const name of namesIn(root)) this.#open(root, name)
+      root.resetReadTxn()
+      const transaction = root.useReadTransaction()
+      const names = namesIn(root, { transaction })
+      if (names.every((name) => this.#databases.has(name))) return [transaction, names]
+      transaction.done()
+    }
+    throw new Error('databases come and go faster than they are opened')
+  }
+
+  #open(root: RootDatabase<Buffer, Buffer>, name: string): void {
+    if (this.#databases.has(name)) return
+    try {
+      this.#databases.set(name, root.openDB<Buffer, Buffer>(name, BINARY))
+    } catch (error) {
+      // It was dropped meanwhile.
+      if (!/not found/i.test((error as Error).message)) throw error
+    }
   }
 }
 

@@ -1,1 +1,6 @@
+export type { Damage, SnapshotDescription, Verification } from '@antiphon/storage-kit'
+export type { FolderView } from '@antiphon/storage-kit/node'
+export type { StoreDescription } from './examine.ts'
+export { verifyFolder, viewFolder } from './folder-view.ts'
 export { type LmdbStorageOptions, lmdbStorage } from './lmdb-storage.ts'
+export type { SegmentDescription } from './view-process.ts'

@@ -1,6 +1,9 @@
+import { fork } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { type LogStore, type Write, ZERO, type Zxid } from '@antiphon/ports'
 import { crc32 } from '@antiphon/wire'
 import { afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
@@ -117,9 +120,10 @@ test('the map grows with what is written, and what was read before it grew stays
   expect((await readAll(store, ZERO, last.last)).reduce((sum, { length }) => sum + length, 0)).toBeGreaterThan(12_000_000)
 })
 
-test('what compaction lets go of is used again, although entries are read all the time: no reader holds it', async () => {
+test('what compaction lets go of is used again, although entries are read all the time, and a process that read was killed: no reader holds it', async () => {
   const store = make({ segmentBytes: 64 * 1024, mapBytes: 1024 * 1024 })
   await store.open(STORE_ID)
+  await killReader(join(folder, 'store', 'data.mdb'))
   let tail: Awaited<ReturnType<typeof fill>> | undefined
   for (let round = 0; round < 12; round++) {
     tail = await fill(store, 100, 10_000, tail)
@@ -131,6 +135,17 @@ test('what compaction lets go of is used again, although entries are read all th
   expect((await stat(join(folder, 'store', 'data.mdb'))).size).toBeLessThan(4_000_000)
   expect((await readdir(join(folder, 'store'))).filter((name) => name.startsWith('snapshot-'))).toHaveLength(1)
 })
+
+/** A process that looks at the environment, as `viewFolder` does, and does not live to let go of it. */
+async function killReader(path: string): Promise<void> {
+  const reader = fork(fileURLToPath(new URL('../dist/view-child.js', import.meta.url)), [], { execArgv: [], serialization: 'advanced' })
+  const answered = once(reader, 'message')
+  reader.send({ id: 1, question: { ask: 'open', path, marker: STORE_ID } })
+  expect((await answered)[0]).toMatchObject({ id: 1, value: { storeId: STORE_ID } })
+  const ended = once(reader, 'exit')
+  reader.kill('SIGKILL')
+  await ended
+}
 
 test('a segment that is missing from the data is corruption, not an empty place', async () => {
   const store = make({ mainThread: true, segmentBytes: 16 * 1024 })

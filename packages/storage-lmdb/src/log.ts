@@ -1,7 +1,7 @@
 import { type EpochEnd, epochOf, formatZxid, invalidArgument, type Run, type StoreId, ZERO, type Zxid } from '@antiphon/ports'
 import { diverged, type Point, type RunHead } from '@antiphon/storage-kit'
 import { cutAfter, cutBehind, entryLength, entryZxid } from '@antiphon/wire'
-import type { Database, Environment } from './environment.ts'
+import type { Database, Databases } from './environment.ts'
 import { damaged, openValue, type SegmentPlace, sealValue, segmentName, segmentSalt, VALUE_HEAD_BYTES } from './format.ts'
 
 /** A sub-database with a part of the log. */
@@ -19,7 +19,7 @@ const SEGMENTS_BEFORE_LONGER = 512
 
 /** One generation's entries, in one sub-database for each segment. */
 export class Log {
-  readonly #environment: Environment
+  readonly #databases: Databases
   readonly #storeId: StoreId
   readonly #segmentBytes: number
   readonly #segments: Segment[] = []
@@ -31,8 +31,8 @@ export class Log {
   endsChanged = true
   readonly #joiner = new Joiner()
 
-  constructor(environment: Environment, storeId: StoreId, segmentBytes: number, tail: Point = EMPTY, endPoints: readonly EpochEnd[] = []) {
-    this.#environment = environment
+  constructor(databases: Databases, storeId: StoreId, segmentBytes: number, tail: Point = EMPTY, endPoints: readonly EpochEnd[] = []) {
+    this.#databases = databases
     this.#storeId = storeId
     this.#segmentBytes = segmentBytes
     this.#tail = tail
@@ -41,7 +41,7 @@ export class Log {
 
   /** As it was stored. `bytes` of a segment are not: only the last one takes any more, and it is left a little late. @throws AntiphonError CORRUPT */
   adopt(segments: readonly SegmentPlace[]): void {
-    for (const { number, start } of segments) this.#segments.push(this.#segment(number, start, this.#environment.database(segmentName(number))))
+    for (const { number, start } of segments) this.#segments.push(this.#segment(number, start, this.#databases.database(segmentName(number))))
     this.segmentsChanged = false
     this.endsChanged = false
     const last = this.#segments.at(-1)
@@ -195,7 +195,7 @@ export class Log {
   }
 
   #begin(number: number): Segment {
-    const segment = this.#segment(number, this.#tail, this.#environment.database(segmentName(number)))
+    const segment = this.#segment(number, this.#tail, this.#databases.database(segmentName(number)))
     this.#segments.push(segment)
     this.segmentsChanged = true
     return segment

@@ -1,7 +1,7 @@
 import { formatZxid, invalidArgument } from '@antiphon/ports'
-import { viewFolder } from '@antiphon/storage-file'
 import { backup, verifyBackup } from '@antiphon/storage-tools'
 import type { Outcome } from '../outcome.ts'
+import { placeAt } from '../stores.ts'
 import { readWhole, writeWhole } from '../whole-file.ts'
 import { count } from './described.ts'
 
@@ -10,7 +10,7 @@ export interface BackupFlags {
 }
 
 export async function backUp(folder: string, file: string, { snapshotOnly = false }: BackupFlags): Promise<Outcome> {
-  const view = await viewFolder(folder)
+  const view = await (await placeAt(folder)).view()
   try {
     const { snapshot, log } = view.state
     if (snapshotOnly && snapshot === null) throw invalidArgument('there is no snapshot yet', 'Leave out `--snapshot-only`.')

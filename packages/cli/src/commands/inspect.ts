@@ -1,10 +1,12 @@
 import { stat } from 'node:fs/promises'
-import { formatZxid } from '@antiphon/ports'
-import { type StoreDescription, viewFolder } from '@antiphon/storage-file'
+import { formatZxid, type Zxid } from '@antiphon/ports'
 import { BACKUP_FORMAT_VERSION, verifyBackup } from '@antiphon/storage-tools'
 import type { Outcome } from '../outcome.ts'
+import { type Description, placeAt } from '../stores.ts'
 import { readWhole } from '../whole-file.ts'
 import { count, lines, membersText } from './described.ts'
+
+const MEDIA = { file: 'in files', lmdb: 'in LMDB' } as const
 
 export async function inspect(path: string): Promise<Outcome> {
   return (await isFile(path)) ? inspectBackup(path) : inspectStore(path)
@@ -17,8 +19,8 @@ export async function isFile(path: string): Promise<boolean> {
   )
 }
 
-async function inspectStore(folder: string): Promise<Outcome> {
-  const view = await viewFolder(folder)
+async function inspectStore(path: string): Promise<Outcome> {
+  const view = await (await placeAt(path)).view()
   try {
     const { description, inUse } = view
     return { report: { kind: 'store', inUse, ...description }, text: storeText(description, inUse) }
@@ -27,30 +29,39 @@ async function inspectStore(folder: string): Promise<Outcome> {
   }
 }
 
-function storeText(store: StoreDescription, inUse: boolean): string {
-  const { founding, epochs, log, snapshots, segments, torn, leftovers } = store
+function storeText(store: Description, inUse: boolean): string {
+  const { founding, epochs, log, snapshots, leftovers } = store
   const promised = epochs.acceptedFrom === null ? '' : ` (promised to ${epochs.acceptedFrom.leader})`
+  const sealed = store.medium === 'file' && !store.sealed ? ', not sealed' : ''
   const sections = [
     lines([
-      ['store', `${store.storeId}, format version ${store.formatVersion}${inUse ? ', in use' : ''}`],
+      ['store', `${store.storeId}, ${MEDIA[store.medium]}, format version ${store.formatVersion}${inUse ? ', in use' : ''}`],
       ['ensemble', founding === null ? 'none yet' : founding.ensembleId],
       ['epochs', `accepted ${epochs.accepted}${promised}, current ${epochs.current}`],
-      [
-        'log',
-        `${count(store.entries)} entries behind ${formatZxid(log.start)}, to ${formatZxid(log.last)}; batch ${count(store.lastBatch)}${store.sealed ? '' : ', not sealed'}`,
-      ],
-      ['torn end', torn === null ? 'none' : `${torn.file} behind ${torn.offset}: the next start cuts it off`],
+      ['log', `${count(store.entries)} entries behind ${formatZxid(log.start)}, to ${formatZxid(log.last)}; batch ${count(store.lastBatch)}${sealed}`],
+      endRow(store),
       ['leftovers', leftovers.length === 0 ? 'none' : leftovers.join(', ')],
     ]),
   ]
   if (founding !== null) sections.push(`\nmembers, as of ${formatZxid(founding.configuration.version)}\n${membersText(founding.configuration)}\n`)
-  sections.push(
-    `\nsegments\n${segments.map(({ file, bytes, end, previous, last, entries }) => `  ${file}  ${count(entries)} entries, ${formatZxid(previous)} to ${formatZxid(last)}, ${count(end)} of ${count(bytes)} bytes\n`).join('')}`,
-  )
+  sections.push(`\nsegments\n${segmentLines(store).join('')}`)
   sections.push(
     `\nsnapshots${snapshots.length === 0 ? ': none' : ''}\n${snapshots.map(({ file, bytes, meta }) => `  ${file}  at ${formatZxid(meta.zxid)}, ${count(bytes)} bytes\n`).join('')}`,
   )
   return sections.join('')
+}
+
+function endRow(store: Description): [string, string] {
+  if (store.medium === 'lmdb') return ['data.mdb', `${count(store.dataBytes)} bytes`]
+  const { torn } = store
+  return ['torn end', torn === null ? 'none' : `${torn.file} behind ${torn.offset}: the next start cuts it off`]
+}
+
+function segmentLines(store: Description): string[] {
+  const held = (segment: { readonly entries: number; readonly previous: Zxid; readonly last: Zxid }): string =>
+    `${count(segment.entries)} entries, ${formatZxid(segment.previous)} to ${formatZxid(segment.last)}`
+  if (store.medium === 'lmdb') return store.segments.map((segment) => `  ${segment.database}  ${held(segment)}\n`)
+  return store.segments.map((segment) => `  ${segment.file}  ${held(segment)}, ${count(segment.end)} of ${count(segment.bytes)} bytes\n`)
 }
 
 async function inspectBackup(file: string): Promise<Outcome> {

@@ -1,11 +1,11 @@
 import { formatZxid, invalidArgument } from '@antiphon/ports'
 import { migrate } from '@antiphon/storage-tools'
 import type { Outcome } from '../outcome.ts'
-import { expectEmpty, expectFilled, placeOf } from '../stores.ts'
+import { expectEmpty, expectFilled, placeAt, placeOf } from '../stores.ts'
 import { count } from './described.ts'
 
 export async function migrateStore(from: string, to: string): Promise<Outcome> {
-  const [old, made] = [placeOf(from), placeOf(to)]
+  const [old, made] = [await placeAt(from), placeOf(to)]
   if (old.folder === made.folder) throw invalidArgument('both stores have one folder', 'Name another folder for the new store.')
   await expectFilled(old.folder)
   await expectEmpty(made.folder)

@@ -1,7 +1,8 @@
 import { AntiphonError, formatZxid } from '@antiphon/ports'
-import { type Damage, verifyFolder } from '@antiphon/storage-file'
+import type { Damage } from '@antiphon/storage-file'
 import { verifyBackup } from '@antiphon/storage-tools'
 import type { Outcome } from '../outcome.ts'
+import { placeAt } from '../stores.ts'
 import { readWhole } from '../whole-file.ts'
 import { count } from './described.ts'
 import { isFile } from './inspect.ts'
@@ -12,18 +13,24 @@ export async function verify(path: string): Promise<Outcome> {
   return (await isFile(path)) ? verifyFile(path) : verifyStore(path)
 }
 
-async function verifyStore(folder: string): Promise<Outcome> {
-  const { store, damages, inUse, ...read } = await verifyFolder(folder)
-  const report = { kind: 'store', inUse, damages, ...read, storeId: store?.storeId ?? null, last: store?.log.last ?? null, torn: store?.torn ?? null }
+async function verifyStore(path: string): Promise<Outcome> {
+  const place = await placeAt(path)
+  const { store, damages, inUse, ...read } = await place.verify()
+  const cut = store !== null && 'torn' in store ? store.torn : null
+  const report = { kind: 'store', medium: place.kind, inUse, damages, ...read, storeId: store?.storeId ?? null, last: store?.log.last ?? null, torn: cut }
   if (store === null || damages.length > 0) return { report, text: damagesText(damages), damaged: true }
-  const torn =
-    store.torn === null || inUse ? '' : `${store.torn.file} is torn behind ${store.torn.offset}, as a crash leaves it: the next start cuts that off.\n`
+  const torn = cut === null || inUse ? '' : `${cut.file} is torn behind ${cut.offset}, as a crash leaves it: the next start cuts that off.\n`
   const text = `sound: ${count(read.entries)} entries to ${formatZxid(store.log.last)} in ${count(store.segments.length)} segments, ${count(read.chunks)} chunks in ${count(store.snapshots.length)} snapshots\n`
   return { report, text: text + torn }
 }
 
 function damagesText(damages: readonly Damage[]): string {
-  return `DAMAGED\n${damages.map(({ file, offset, what }) => `  ${file} at ${offset}: ${what.replace(`${file} at ${offset}: `, '')}\n`).join('')}${REMEDY}\n`
+  return `DAMAGED\n${damages.map(damageText).join('')}${REMEDY}\n`
+}
+
+function damageText({ file, offset, what }: Damage): string {
+  const place = offset === null ? file : `${file} at ${offset}`
+  return `  ${place}: ${what.replace(`${place}: `, '')}\n`
 }
 
 async function verifyFile(file: string): Promise<Outcome> {

@@ -1,34 +1,31 @@
-import { type AntiphonError, corrupt, invalidArgument, type SnapshotMeta, type StoredState, type Zxid } from '@antiphon/ports'
+import { type AntiphonError, type Checksum, corrupt, invalidArgument, type StoredState, type Zxid } from '@antiphon/ports'
 import {
   ASIDE,
   chunksIn,
+  continues,
   corruptAt,
+  type Damage,
   type Disk,
+  damageOf,
   diskError,
+  entriesBetween,
   type FileHandle,
   foreignFolder,
   isForeign,
+  type SnapshotDescription,
   type SnapshotPosition,
   type SnapshotReader,
   snapshotName,
+  type Verification,
 } from '@antiphon/storage-kit'
-import { runFromBytes } from '@antiphon/wire'
 import { FileEngine } from './engine.ts'
 import { FORMAT_VERSION, MARKER_NAME, parseName, segmentName } from './format.ts'
-import { entriesBetween, type SegmentSummary } from './log-summary.ts'
+import type { SegmentSummary } from './log-summary.ts'
 import { OverlayDisk } from './overlay-disk.ts'
 
 export interface SegmentDescription extends SegmentSummary {
   /** Of the file, what is filled ahead included. */
   readonly bytes: number
-}
-
-export interface SnapshotDescription {
-  readonly file: string
-  readonly bytes: number
-  readonly meta: SnapshotMeta
-  /** Of the chunks alone. */
-  readonly chunkBytes: number
 }
 
 /** What a folder holds, as an `open()` would find it. */
@@ -48,23 +45,6 @@ export interface StoreDescription extends StoredState {
   readonly leftovers: readonly string[]
   /** Bytes behind the last whole batch, to be cut off by the next `open()`: a crash tore them, or they are being written. */
   readonly torn: { readonly file: string; readonly offset: number } | null
-}
-
-export interface Damage {
-  readonly file: string
-  readonly offset: number
-  readonly what: string
-}
-
-/** What was read and found to be as it was written; damage by file and offset. */
-export interface Verification {
-  /** Null when the store can not be opened. */
-  readonly store: StoreDescription | null
-  readonly entries: number
-  readonly entryBytes: number
-  readonly chunks: number
-  readonly chunkBytes: number
-  readonly damages: readonly Damage[]
 }
 
 const READ_BYTES = 1024 * 1024
@@ -124,7 +104,7 @@ export class Examination {
   }
 
   /** Reads all of it back: every entry, every chunk of every snapshot. @throws AntiphonError DISK_FAILED, VERSION_MISMATCH */
-  verify(): Verification {
+  verify(): Verification<StoreDescription> {
     const store = this.describe()
     const damages: Damage[] = []
     const read = { entries: 0, entryBytes: 0, chunks: 0, chunkBytes: 0 }
@@ -152,14 +132,12 @@ export class Examination {
   *#entries(): Generator<{ readonly entries: number; readonly bytes: number }> {
     const { start, last, checksum } = this.state.log
     let after = start
-    let end: number | null = null
+    let end: Checksum | null = null
     while (after < last) {
       const runs = this.engine.read(after, last, READ_BYTES)
       if (runs.length === 0) throw corruptAt(this.#segmentOf(after), 0, 'the log ends before its last entry')
       for (const run of runs) {
-        const offered = runFromBytes(run.bytes, run.previous, run.previousChecksum)
-        if (run.previous !== after || (end !== null && run.previousChecksum !== end) || offered.last !== run.last || offered.checksum !== run.checksum)
-          throw corruptAt(this.#segmentOf(after), 0, 'entries do not follow the ones before them')
+        if (!continues(run, after, end)) throw corruptAt(this.#segmentOf(after), 0, 'entries do not follow the ones before them')
         yield { entries: run.entries, bytes: run.bytes.length }
         after = run.last
         end = run.checksum
@@ -222,7 +200,7 @@ export class Examination {
  * Damage that is found in a folder that a store is writing to has to be found again, at the same place of a new look.
  * @throws AntiphonError INVALID_ARGUMENT when there is no store; FOLDER_FOREIGN, VERSION_MISMATCH, DISK_FAILED
  */
-export function verifyStore(below: Disk): Verification {
+export function verifyStore(below: Disk): Verification<StoreDescription> {
   let before = verifyOnce(below)
   for (let looks = 1; before.damages.length > 0 && looks < LOOKS_MAX; looks++) {
     const again = verifyOnce(below)
@@ -234,7 +212,7 @@ export function verifyStore(below: Disk): Verification {
 
 const LOOKS_MAX = 5
 
-function verifyOnce(below: Disk): Verification {
+function verifyOnce(below: Disk): Verification<StoreDescription> {
   let examination: Examination
   try {
     examination = new Examination(below)
@@ -256,9 +234,7 @@ function collect(damages: Damage[], look: () => void): void {
   try {
     look()
   } catch (error) {
-    const { code, message, details } = error as AntiphonError
-    if (code !== 'CORRUPT') throw error
-    damages.push({ file: String(details['file'] ?? ''), offset: Number(details['offset'] ?? 0), what: message })
+    damages.push(damageOf(error))
   }
 }
 

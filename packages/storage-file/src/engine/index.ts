@@ -22,15 +22,7 @@ export {
   snapshotName,
 } from '@antiphon/storage-kit'
 export { type EngineOptions, engineSettings, FileEngine } from './engine.ts'
-export {
-  type Damage,
-  Examination,
-  type SegmentDescription,
-  type SnapshotDescription,
-  type StoreDescription,
-  type Verification,
-  verifyStore,
-} from './examine.ts'
+export { Examination, type SegmentDescription, type StoreDescription, verifyStore } from './examine.ts'
 export { MARKER_NAME, parseName } from './format.ts'
 export { DiskFault, MemoryDisk } from './memory-disk.ts'
 export { OverlayDisk } from './overlay-disk.ts'

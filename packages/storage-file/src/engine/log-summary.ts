@@ -1,4 +1,5 @@
-import { counterOf, type EpochEnd, epochOf, type Zxid } from '@antiphon/ports'
+import type { Zxid } from '@antiphon/ports'
+import { entriesBetween } from '@antiphon/storage-kit'
 import type { Log } from './log-files.ts'
 
 /** One file of the log. */
@@ -15,16 +16,6 @@ export interface SegmentSummary {
   readonly last: Zxid
   /** Of its entries, those that are in the history. */
   readonly entries: number
-}
-
-/** Counters of an epoch begin with 1 and leave nothing out. Both places are in the history whose end points these are. */
-export function entriesBetween(endPoints: readonly EpochEnd[], after: Zxid, upTo: Zxid): number {
-  let entries = 0
-  for (const { epoch, last } of endPoints) {
-    if (last <= after || epoch > epochOf(upTo)) continue
-    entries += counterOf(last < upTo ? last : upTo) - (epoch === epochOf(after) ? counterOf(after) : 0)
-  }
-  return entries
 }
 
 export function segmentsOf({ generation, segments, index }: Log): SegmentSummary[] {
