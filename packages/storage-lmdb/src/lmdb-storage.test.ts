@@ -133,7 +133,9 @@ test('what compaction lets go of is used again, although entries are read all th
   }
   // Of 12 MB that were written.
   expect((await stat(join(folder, 'store', 'data.mdb'))).size).toBeLessThan(4_000_000)
-  expect((await readdir(join(folder, 'store'))).filter((name) => name.startsWith('snapshot-'))).toHaveLength(1)
+  // Removed in an idle moment.
+  const snapshots = async (): Promise<string[]> => (await readdir(join(folder, 'store'))).filter((name) => name.startsWith('snapshot-'))
+  await expect.poll(snapshots, { timeout: 10_000 }).toHaveLength(1)
 })
 
 /** A process that looks at the environment, as `viewFolder` does, and does not live to let go of it. */
