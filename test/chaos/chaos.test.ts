@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url'
 import { beforeAll, expect, test } from 'vitest'
 import { buildWorker as buildFileWorker } from '../../packages/storage-file/src/build.test-support.ts'
 import { buildWorker as buildLmdbWorker } from '../../packages/storage-lmdb/src/build.test-support.ts'
+import { buildPackage } from '../support/build-worker.ts'
 import { type ChaosOptions, type ChaosOutcome, runChaos } from './run.ts'
 import { STORES } from './stores.ts'
 
@@ -22,6 +23,8 @@ const MAIN = fileURLToPath(new URL('./main.ts', import.meta.url))
 beforeAll(async () => {
   await buildFileWorker()
   await buildLmdbWorker()
+  await buildPackage('replica', 'consensus-core', 'ports', 'wire')
+  await buildPackage('transport-tcp', 'transport-kit', 'ports', 'wire')
 }, 120_000)
 
 async function run(options: Pick<ChaosOptions, 'store' | 'ms'> & Partial<ChaosOptions>): Promise<ChaosOutcome & { readonly told: string }> {

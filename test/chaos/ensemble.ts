@@ -1,12 +1,12 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { newAuthority } from '@antiphon/cli'
 import type { Janitor } from './janitor.ts'
 import { Leadership } from './leadership.ts'
 import type { Heal, Links, LinksName } from './links.ts'
 import { openLinks } from './open-links.ts'
+import { writeProgram } from './program.ts'
 import type { Answer, Ask, FromMember, StartArgument } from './protocol.ts'
 import { SmallDisk } from './small-disk.ts'
 import type { StoreName } from './stores.ts'
@@ -17,9 +17,6 @@ const SMALL_DISK_ID = 5
 /** Of LMDB, room for a map that grows. */
 const SMALL_DISK_MEBIBYTES = 96
 const SNAPSHOT_EVERY_ENTRIES = 300
-const ROOT = fileURLToPath(new URL('../..', import.meta.url))
-const ARGUMENTS = ['--conditions=@antiphon/source', '--import', 'tsx']
-const PROGRAM = fileURLToPath(new URL('./member.ts', import.meta.url))
 
 /** One life of a member's process. */
 interface Life {
@@ -63,6 +60,8 @@ export class Ensemble {
   readonly smallDisk: SmallDisk | null
   readonly #members: ReadonlyMap<number, Member>
   readonly #options: EnsembleOptions
+  /** Lies in the run's folder: by that the janitor knows the processes. */
+  readonly #program: string
   /** What faults have done to processes. */
   readonly felt: { killed: number; stopped: number; stoppedByFullDisk: number } = { killed: 0, stopped: 0, stoppedByFullDisk: 0 }
   #diskFull = 0
@@ -70,7 +69,8 @@ export class Ensemble {
   #lives = 0
   #closing = false
 
-  private constructor(links: Links, smallDisk: SmallDisk | null, members: readonly Member[], options: EnsembleOptions) {
+  private constructor(links: Links, smallDisk: SmallDisk | null, members: readonly Member[], program: string, options: EnsembleOptions) {
+    this.#program = program
     this.links = links
     this.smallDisk = smallDisk
     this.#members = new Map(members.map((member) => [member.id, member]))
@@ -81,6 +81,7 @@ export class Ensemble {
   static async start(options: EnsembleOptions): Promise<Ensemble> {
     const { folder, store, say } = options
     const authority = await newAuthority()
+    const program = await writeProgram(folder)
     const links = await openLinks(options.links, IDS, say)
     try {
       const smallDisk = await SmallDisk.mount(folder, SMALL_DISK_MEBIBYTES, say)
@@ -93,7 +94,7 @@ export class Ensemble {
         const start = { id, members: links.addressesFor(id), listen: links.listenAt(id), folder: own, store, tls, snapshotEveryEntries }
         members.push({ id, start, life: null, downs: 0 })
       }
-      const ensemble = new Ensemble(links, smallDisk, members, options)
+      const ensemble = new Ensemble(links, smallDisk, members, program, options)
       for (const id of IDS) ensemble.#ensure(id)
       return ensemble
     } catch (error) {
@@ -195,9 +196,8 @@ export class Ensemble {
   #ensure(id: number): void {
     const member = this.#members.get(id)!
     if (this.#closing || member.life !== null || member.downs > 0 || (id === SMALL_DISK_ID && this.#diskFull > 0)) return
-    // The folder tells the janitor that this process is one of ours.
-    const [command, ...rest] = this.links.commandFor(id, [process.execPath, ...ARGUMENTS, PROGRAM, this.#options.folder])
-    const child = spawn(command!, rest, { cwd: ROOT, stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
+    const [command, ...rest] = this.links.commandFor(id, [process.execPath, this.#program])
+    const child = spawn(command!, rest, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
     if (child.pid !== undefined) this.#options.janitor.watch(child.pid)
     const waiting = new Map<number, (answer: Answer) => void>()
     const ended = new Promise<void>((resolve) => {

@@ -7,7 +7,7 @@ export type StoreName = (typeof STORES)[number]
 
 /** Small, so that segments end, snapshots replace them and a full disk is noticed, within seconds. */
 const SEGMENT_BYTES = 1024 * 1024
-const AHEAD_BYTES = 64 * 1024
+const AHEAD_BYTES = 4 * 1024
 
 export function storeIn(store: StoreName, folder: string): LogStore {
   return store === 'file' ? fileStorage({ folder, segmentBytes: SEGMENT_BYTES, aheadBytes: AHEAD_BYTES }) : lmdbStorage({ folder })

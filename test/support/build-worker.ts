@@ -6,16 +6,25 @@ import { fileURLToPath } from 'node:url'
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 
 /** A worker runs what was built: it is built when a source is newer. `names`: the package with the worker, then those that it stands on. Several test processes may ask at once. */
-export async function buildWorker(...names: readonly [string, ...string[]]): Promise<void> {
+export function buildWorker(...names: readonly [string, ...string[]]): Promise<void> {
+  return buildFor('worker.js', names)
+}
+
+/** The same for processes that run a whole package. */
+export function buildPackage(...names: readonly [string, ...string[]]): Promise<void> {
+  return buildFor('index.js', names)
+}
+
+async function buildFor(entry: string, names: readonly [string, ...string[]]): Promise<void> {
   const lock = join(ROOT, 'node_modules/.cache/worker-build')
   await mkdir(join(ROOT, 'node_modules/.cache'), { recursive: true })
   const deadline = Date.now() + 60_000
   // Other processes hold the lock: a folder on the disk, of which nobody tells when it goes.
   while (!(await tryLock(lock, deadline))) await new Promise((resolve) => setTimeout(resolve, 50))
   try {
-    if (await isFresh(names)) return
+    if (await isFresh(entry, names)) return
     const output = await build(names[0])
-    if (!(await isFresh(names))) throw new Error(`the worker could not be built:\n${output}`)
+    if (!(await isFresh(entry, names))) throw new Error(`${names[0]} could not be built:\n${output}`)
   } finally {
     await rmdir(lock).catch(() => undefined)
   }
@@ -29,7 +38,7 @@ async function tryLock(lock: string, deadline: number): Promise<boolean> {
   )
 }
 
-async function isFresh(names: readonly string[]): Promise<boolean> {
+async function isFresh(entry: string, names: readonly string[]): Promise<boolean> {
   for (const name of names) {
     const folder = join(ROOT, 'packages', name)
     const built = await stat(join(folder, 'dist/.tsbuildinfo')).then(
@@ -38,7 +47,7 @@ async function isFresh(names: readonly string[]): Promise<boolean> {
     )
     if ((await newestSource(join(folder, 'src'))) > built) return false
   }
-  return stat(join(ROOT, 'packages', names[0]!, 'dist/worker.js')).then(
+  return stat(join(ROOT, 'packages', names[0]!, 'dist', entry)).then(
     () => true,
     () => false,
   )

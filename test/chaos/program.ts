@@ -1,0 +1,27 @@
+import { mkdir, readFile, symlink, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import ts from 'typescript'
+
+const HERE = fileURLToPath(new URL('.', import.meta.url))
+const MODULES = fileURLToPath(new URL('../../node_modules', import.meta.url))
+const SOURCES = ['member', 'machine', 'stores']
+const OPTIONS: ts.CompilerOptions = {
+  module: ts.ModuleKind.ESNext,
+  target: ts.ScriptTarget.ES2022,
+  verbatimModuleSyntax: true,
+  rewriteRelativeImportExtensions: true,
+}
+
+/** Writes the members' program into `folder` as JavaScript, on the packages as they were built, and resolves with its path: members begin all the time, and to load a compiler takes longer than the rest. */
+export async function writeProgram(folder: string): Promise<string> {
+  const program = join(folder, 'program')
+  await mkdir(program)
+  await symlink(MODULES, join(program, 'node_modules'))
+  await writeFile(join(program, 'package.json'), '{ "type": "module" }')
+  for (const name of SOURCES) {
+    const { outputText } = ts.transpileModule(await readFile(join(HERE, `${name}.ts`), 'utf8'), { compilerOptions: OPTIONS })
+    await writeFile(join(program, `${name}.js`), outputText)
+  }
+  return join(program, 'member.js')
+}
