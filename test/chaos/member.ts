@@ -8,7 +8,8 @@ import { storeIn } from './stores.ts'
 
 const STOPPED = 3
 
-let running: Replica<{ chaos: ChaosMachine }> | null = null
+/** Of the first command, `start`; the others wait for it. */
+let running: Promise<Replica<{ chaos: ChaosMachine }>> | null = null
 let standing: Standing = { role: 'starting', active: false, epoch: 0 }
 
 function tell(message: FromMember, told?: () => void): void {
@@ -23,7 +24,7 @@ function faulted(error: unknown): void {
 async function start({ id, members, listen, folder, store, tls, snapshotEveryEntries }: StartArgument): Promise<{ address: string }> {
   const transport = tcpTransport({ listen, tls })
   try {
-    const replica = await Replica.start({
+    running = Replica.start({
       id,
       members,
       machines: { chaos: new ChaosMachine() },
@@ -31,7 +32,7 @@ async function start({ id, members, listen, folder, store, tls, snapshotEveryEnt
       transport,
       snapshotEveryEntries,
     })
-    running = replica
+    const replica = await running
     replica.on('role', ({ role, active, epoch }) => {
       standing = { role, active, epoch }
       tell({ kind: 'standing', ...standing })
@@ -48,7 +49,7 @@ async function start({ id, members, listen, folder, store, tls, snapshotEveryEnt
 
 async function obey(ask: Ask): Promise<Extract<Answer, { value: unknown }>['value']> {
   if (ask.command === 'start') return start(ask.argument)
-  const replica = running!
+  const replica = await running!
   const { chaos } = replica.machines
   switch (ask.command) {
     case 'propose':
