@@ -259,6 +259,12 @@ export class NodeTree implements DataTree {
     return this.#state.limits === 0 ? null : this.#quotas.of(path)
   }
 
+  /** Records and blocks of bytes in use, and how many things are kept for views. */
+  usage(): { readonly records: number; readonly blocks: number; readonly kept: number } {
+    const { records, arena, versions } = this.#state.store
+    return { records: records.count, blocks: arena.blocks, kept: versions.kept }
+  }
+
   /** The tree as it is: it stands while changes go on, until it is closed, read to its end, or forgotten. */
   view(): TreeView {
     return new TreeView(this.#state)

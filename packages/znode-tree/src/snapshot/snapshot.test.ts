@@ -102,8 +102,8 @@ test('each view shows the tree as it was, whatever is changed between its nodes,
         if (look === null) continue
         const chosen = look.type === 'open' ? undefined : open[look.pick % Math.max(1, open.length)]
         if (look.type === 'open') {
-          const view = pair.tree.view()
-          open.push({ view, expected: rest(pair.tree.view()), read: [] })
+          const expected = rest(pair.tree.view())
+          open.push({ view: pair.tree.view(), expected, read: [] })
         } else if (look.type === 'read') {
           for (let i = 0; i < look.count && chosen !== undefined; i++) {
             const node = nodeOf(chosen.view)
@@ -118,9 +118,36 @@ test('each view shows the tree as it was, whatever is changed between its nodes,
       for (const { view, expected, read } of open) expect([...read, ...rest(view)]).toEqual(expected)
       for (const step of during) pair.step(step)
       expect(seen(pair.tree)).toEqual(seenOf(pair.naive))
+      // Nothing that was kept for views is left behind.
+      for (let i = 0; i < 200; i++) pair.tree.setAcl(pair.tree.find('/'), 0, 0)
+      const { size } = pair.tree
+      const rootBytes = pair.tree.dataLength(pair.tree.find('/'))
+      expect(pair.tree.usage()).toEqual({ records: size, blocks: rootBytes > 0 ? size : size - 1, kept: 0 })
     }),
     { numRuns: 150 },
   )
+})
+
+test('a view keeps the first state of what it has still to read, and nothing of what it has read', () => {
+  const tree = new NodeTree()
+  const node = { kind: 0, owner: 0n, ttlMs: 0, acl: 0, bytes: new Uint8Array(200), start: 0, end: 100 } as const
+  for (const path of ['/a', '/b', '/c', '/d']) tree.create({ ...node, path }, 1 as never, 1)
+  const { records, blocks } = tree.usage()
+  const view = tree.view()
+  const overwriteAll = (times: number): void => {
+    for (let i = 0; i < times; i++) for (const path of ['/a', '/b', '/c', '/d']) tree.setData(tree.find(path), node.bytes, 0, 100 + (i % 50), i, 2 as never, 2)
+  }
+  overwriteAll(1000)
+  expect(tree.usage()).toMatchObject({ records: records + 4, blocks: blocks + 4 })
+  expect(rest(view).length).toBe(8)
+  const other = tree.view()
+  for (let i = 0; i < 6; i++) other.advance()
+  // Of `/`, `/zookeeper` and its two, `/a` and `/b` it has seen enough.
+  overwriteAll(1000)
+  expect(tree.usage()).toMatchObject({ records: records + 2, blocks: blocks + 2 })
+  other.close()
+  overwriteAll(2)
+  expect(tree.usage()).toEqual({ records, blocks, kept: 0 })
 })
 
 test('bytes that are no snapshot are CORRUPT, and nothing else', () => {

@@ -58,6 +58,8 @@ interface Page {
 export class Arena {
   /** By `pageOf(block)`; the block begins at `offsetOf(block)`. */
   readonly bytes: Uint8Array[] = []
+  /** Blocks in use. */
+  blocks = 0
   readonly #pages: (Page | null)[] = []
   readonly #freeNumbers: number[] = []
   readonly #roomy = new Int32Array(CLASSES.length).fill(NONE)
@@ -67,6 +69,7 @@ export class Arena {
 
   allocate(length: number): Block {
     if (length === 0) return NO_BLOCK
+    this.blocks++
     if (length > CLASS_BYTES_MAX) return this.#add(new Uint8Array(length), OWN_PAGE, length) << PAGE_SHIFT
     const sizeClass = CLASS_OF_UNITS[(length + UNIT - 1) >>> UNIT_SHIFT]!
     let number = this.#roomy[sizeClass]!
@@ -89,6 +92,7 @@ export class Arena {
 
   release(block: Block): void {
     if (block === NO_BLOCK) return
+    this.blocks--
     const number = pageOf(block)
     const page = this.#pages[number]!
     if (page.sizeClass === OWN_PAGE) return this.#drop(number)

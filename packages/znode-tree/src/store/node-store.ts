@@ -6,7 +6,6 @@ import { crcOfText } from './path-crc.ts'
 import { PathIndex } from './path-index.ts'
 import {
   BLOCK,
-  CHAIN,
   chunkOf,
   DATA_LENGTH,
   FLAGS,
@@ -65,25 +64,17 @@ export class NodeStore {
   find(path: string, end: number): NodeIndex {
     if (end < 2) return end === 1 && path.charCodeAt(0) === SLASH ? ROOT : NO_NODE
     const crc = crcOfText(path, 0, 0, end)
-    for (let record = this.index.first(crc); record !== NO_NODE; ) {
-      const words = this.words[chunkOf(record)]!
-      const at = wordsAt(record)
-      if (words[at + PATH_CRC] === crc && this.#isAt(record, path, end)) return record
-      record = words[at + CHAIN]!
-    }
-    return NO_NODE
+    let record = this.index.candidate(crc, NO_NODE)
+    while (record !== NO_NODE && !this.#isAt(record, path, end)) record = this.index.candidate(crc, record)
+    return record
   }
 
   /** The child whose name is `path[start, end)`, which has no slash. */
   findChild(parent: NodeIndex, path: string, start: number, end: number): NodeIndex {
     const crc = this.childCrc(parent, path, start, end)
-    for (let record = this.index.first(crc); record !== NO_NODE; ) {
-      const words = this.words[chunkOf(record)]!
-      const at = wordsAt(record)
-      if (words[at + PATH_CRC] === crc && words[at + PARENT] === parent && this.#isNamed(words, at, path, start, end)) return record
-      record = words[at + CHAIN]!
-    }
-    return NO_NODE
+    let record = this.index.candidate(crc, NO_NODE)
+    while (record !== NO_NODE && (this.word(record, PARENT) !== parent || !this.#isNamed(record, path, start, end))) record = this.index.candidate(crc, record)
+    return record
   }
 
   childCrc(parent: NodeIndex, path: string, start: number, end: number): number {
@@ -230,21 +221,27 @@ export class NodeStore {
       const words = this.words[chunkOf(node)]!
       const at = wordsAt(node)
       const start = to - (words[at + FLAGS]! >>> NAME_SHIFT)
-      if (start < 1 || path.charCodeAt(start - 1) !== SLASH || !this.#isNamed(words, at, path, start, to)) return false
+      if (start < 1 || path.charCodeAt(start - 1) !== SLASH || !this.#isNamed(node, path, start, to)) return false
       to = start - 1
       node = words[at + PARENT]!
     }
     return to === 0
   }
 
-  #isNamed(words: Int32Array, at: number, path: string, start: number, end: number): boolean {
+  #isNamed(record: NodeIndex, path: string, start: number, end: number): boolean {
+    const words = this.words[chunkOf(record)]!
+    const at = wordsAt(record)
     const flags = words[at + FLAGS]!
-    if (flags >>> NAME_SHIFT !== end - start) return false
+    const length = end - start
+    if (flags >>> NAME_SHIFT !== length) return false
     const block = words[at + BLOCK]!
     const bytes = this.arena.bytes[pageOf(block)]!
     const from = offsetOf(block)
-    const wide = (flags & WIDE_NAME) !== 0
-    for (let i = 0; i < end - start; i++) if (unitAt(bytes, from, i, wide) !== path.charCodeAt(start + i)) return false
+    if ((flags & WIDE_NAME) === 0) {
+      for (let i = 0; i < length; i++) if (bytes[from + i] !== path.charCodeAt(start + i)) return false
+      return true
+    }
+    for (let i = 0; i < length; i++) if (unitAt(bytes, from, i, true) !== path.charCodeAt(start + i)) return false
     return true
   }
 }

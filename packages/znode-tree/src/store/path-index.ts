@@ -4,15 +4,17 @@ import { CHAIN, chunkOf, PATH_CRC, type Records, wordsAt } from './records.ts'
 const CHUNK_SHIFT = 12
 const CHUNK = 2 ** CHUNK_SHIFT
 const FIRST_CHUNK_MIN = 64
+/** Of a bucket: the CRC and number of one record, and of another, from which more follow by CHAIN. */
+const BUCKET_WORDS = 4
 
 /**
- * Records by the CRC of their paths: linear hashing with chains through the records. It grows by one bucket whenever there are more records than buckets, and so never stands still to be
- * rebuilt, as a Map does for 49 ms at its millionth entry. Who looks for a path compares names along the chain.
+ * Records by the CRC of their paths: linear hashing. A bucket names two records with their CRCs, so that a path is found without a look at any other record; further ones are chained. It grows by one
+ * bucket whenever there are more records than buckets, and so never stands still to be rebuilt, as a Map does for 49 ms at its millionth entry.
  */
 export class PathIndex {
   readonly #words: readonly Int32Array[]
-  /** First record of each bucket. */
-  readonly #heads: Int32Array[] = [new Int32Array(FIRST_CHUNK_MIN).fill(NO_NODE)]
+  readonly #buckets: Int32Array[] = [new Int32Array(FIRST_CHUNK_MIN * BUCKET_WORDS).fill(NO_NODE)]
+  readonly #divided: NodeIndex[] = []
   /** There are `#mask + 1 + #split` buckets: those below `#split` are divided already by one more bit of the hash. */
   #mask: number = FIRST_CHUNK_MIN - 1
   #split = 0
@@ -22,42 +24,67 @@ export class PathIndex {
     this.#words = records.words
   }
 
-  /** The first record of the chain that one with this CRC would be in. */
-  first(crc: number): NodeIndex {
+  /** A record with this CRC: the one that follows `after`, or the first after NO_NODE. NO_NODE: there is none. */
+  candidate(crc: number, after: NodeIndex): NodeIndex {
     const bucket = this.#bucketOf(crc)
-    return this.#heads[bucket >>> CHUNK_SHIFT]![bucket & (CHUNK - 1)]!
+    const buckets = this.#buckets[bucket >>> CHUNK_SHIFT]!
+    const at = (bucket & (CHUNK - 1)) * BUCKET_WORDS
+    const first = buckets[at + 1]!
+    if (after === NO_NODE && buckets[at] === crc && first !== NO_NODE) return first
+    let record = buckets[at + 3]!
+    if (after === NO_NODE || after === first) {
+      if (buckets[at + 2] === crc && record !== NO_NODE) return record
+    } else record = after
+    while (record !== NO_NODE) {
+      const words = this.#words[chunkOf(record)]!
+      record = words[wordsAt(record) + CHAIN]!
+      if (record !== NO_NODE && this.#words[chunkOf(record)]![wordsAt(record) + PATH_CRC] === crc) return record
+    }
+    return NO_NODE
   }
 
   /** PATH_CRC of the record is set. */
   add(record: NodeIndex): void {
-    const words = this.#words[chunkOf(record)]!
-    const at = wordsAt(record)
-    const bucket = this.#bucketOf(words[at + PATH_CRC]!)
-    const heads = this.#heads[bucket >>> CHUNK_SHIFT]!
-    words[at + CHAIN] = heads[bucket & (CHUNK - 1)]!
-    heads[bucket & (CHUNK - 1)] = record
+    this.#place(record, this.#bucketOf(this.#words[chunkOf(record)]![wordsAt(record) + PATH_CRC]!))
     if (++this.#count > this.#mask + 1 + this.#split) this.#divide()
   }
 
   remove(record: NodeIndex): void {
-    const own = this.#words[chunkOf(record)]!
-    const next = own[wordsAt(record) + CHAIN]!
-    const bucket = this.#bucketOf(own[wordsAt(record) + PATH_CRC]!)
-    const heads = this.#heads[bucket >>> CHUNK_SHIFT]!
-    let other = heads[bucket & (CHUNK - 1)]!
+    const bucket = this.#bucketOf(this.#words[chunkOf(record)]![wordsAt(record) + PATH_CRC]!)
+    const buckets = this.#buckets[bucket >>> CHUNK_SHIFT]!
+    const at = (bucket & (CHUNK - 1)) * BUCKET_WORDS
+    const second = buckets[at + 3]!
     this.#count--
-    if (other === record) {
-      heads[bucket & (CHUNK - 1)] = next
-      return
+    if (buckets[at + 1] === record) {
+      buckets[at] = buckets[at + 2]!
+      buckets[at + 1] = second
+      if (second !== NO_NODE) this.#setSecond(buckets, at, this.#next(second))
+    } else if (second === record) this.#setSecond(buckets, at, this.#next(record))
+    else {
+      let other = second
+      while (this.#next(other) !== record) other = this.#next(other)
+      this.#words[chunkOf(other)]![wordsAt(other) + CHAIN] = this.#next(record)
     }
-    for (;;) {
-      const words = this.#words[chunkOf(other)]!
-      const at = wordsAt(other)
-      other = words[at + CHAIN]!
-      if (other !== record) continue
-      words[at + CHAIN] = next
-      return
-    }
+  }
+
+  #next(record: NodeIndex): NodeIndex {
+    return this.#words[chunkOf(record)]![wordsAt(record) + CHAIN]!
+  }
+
+  #setSecond(buckets: Int32Array, at: number, record: NodeIndex): void {
+    buckets[at + 3] = record
+    buckets[at + 2] = record === NO_NODE ? 0 : this.#words[chunkOf(record)]![wordsAt(record) + PATH_CRC]!
+  }
+
+  #place(record: NodeIndex, bucket: number): void {
+    const buckets = this.#buckets[bucket >>> CHUNK_SHIFT]!
+    const at = (bucket & (CHUNK - 1)) * BUCKET_WORDS
+    const words = this.#words[chunkOf(record)]!
+    const own = wordsAt(record)
+    const slot = buckets[at + 1] === NO_NODE ? at : at + 2
+    words[own + CHAIN] = slot === at ? NO_NODE : buckets[at + 3]!
+    buckets[slot] = words[own + PATH_CRC]!
+    buckets[slot + 1] = record
   }
 
   #bucketOf(crc: number): number {
@@ -68,41 +95,29 @@ export class PathIndex {
   /** One bucket becomes two. */
   #divide(): void {
     const lower = this.#split
-    const bit = this.#mask + 1
-    const upper = lower + bit
-    this.#makeRoom(upper)
-    let keep = NO_NODE
-    let move = NO_NODE
-    const lowerHeads = this.#heads[lower >>> CHUNK_SHIFT]!
-    for (let record = lowerHeads[lower & (CHUNK - 1)]!; record !== NO_NODE; ) {
-      const words = this.#words[chunkOf(record)]!
-      const at = wordsAt(record)
-      const next = words[at + CHAIN]!
-      if ((words[at + PATH_CRC]! & bit) !== 0) {
-        words[at + CHAIN] = move
-        move = record
-      } else {
-        words[at + CHAIN] = keep
-        keep = record
-      }
-      record = next
-    }
-    lowerHeads[lower & (CHUNK - 1)] = keep
-    this.#heads[upper >>> CHUNK_SHIFT]![upper & (CHUNK - 1)] = move
+    this.#makeRoom(lower + this.#mask + 1)
+    const buckets = this.#buckets[lower >>> CHUNK_SHIFT]!
+    const at = (lower & (CHUNK - 1)) * BUCKET_WORDS
+    const divided = this.#divided
+    divided.length = 0
+    if (buckets[at + 1] !== NO_NODE) divided.push(buckets[at + 1]!)
+    for (let record = buckets[at + 3]!; record !== NO_NODE; record = this.#next(record)) divided.push(record)
+    buckets[at + 1] = buckets[at + 3] = NO_NODE
     this.#split++
-    if (this.#split === bit) {
+    for (const record of divided) this.#place(record, this.#bucketOf(this.#words[chunkOf(record)]![wordsAt(record) + PATH_CRC]!))
+    if (this.#split === this.#mask + 1) {
       this.#mask = 2 * this.#mask + 1
       this.#split = 0
     }
   }
 
   #makeRoom(bucket: number): void {
-    const chunk = this.#heads[bucket >>> CHUNK_SHIFT]
-    if (chunk === undefined) this.#heads.push(new Int32Array(CHUNK).fill(NO_NODE))
-    else if ((bucket & (CHUNK - 1)) >= chunk.length) {
+    const chunk = this.#buckets[bucket >>> CHUNK_SHIFT]
+    if (chunk === undefined) this.#buckets.push(new Int32Array(CHUNK * BUCKET_WORDS).fill(NO_NODE))
+    else if ((bucket & (CHUNK - 1)) * BUCKET_WORDS >= chunk.length) {
       const larger = new Int32Array(chunk.length * 2).fill(NO_NODE)
       larger.set(chunk)
-      this.#heads[bucket >>> CHUNK_SHIFT] = larger
+      this.#buckets[bucket >>> CHUNK_SHIFT] = larger
     }
   }
 }

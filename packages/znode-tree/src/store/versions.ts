@@ -79,6 +79,11 @@ export class Versions {
     return this.#views.length
   }
 
+  /** What is kept for views and would have been given back without them, and not been yet. */
+  get kept(): number {
+    return this.#retired.length - this.#retiredFrom
+  }
+
   open(): View {
     const view = new View(this.#epoch++)
     this.#views.push(view)
@@ -137,7 +142,7 @@ export class Versions {
   /** The record, touched before, has another block than `block` from now on, or none. */
   replaced(record: NodeIndex, block: Block): void {
     const touched = this.#views.length === 0 ? undefined : this.#touched.get(record)
-    if (touched === undefined || touched.blockSince === this.#epoch || !this.#isNeeded(record, touched.blockSince)) this.#arena.release(block)
+    if (touched === undefined || !this.#isNeeded(record, touched.blockSince)) this.#arena.release(block)
     else this.#retired.push({ until: this.#epoch, record: NO_NODE, block })
     if (touched !== undefined) touched.blockSince = this.#epoch
   }
