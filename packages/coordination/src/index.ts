@@ -1,1 +1,26 @@
-export type { SessionId, Stat, WatchEvent } from '@antiphon/znode-tree'
+export { bytes, json, text } from './codec.ts'
+export { openSession } from './open-session.ts'
+export type {
+  CallOptions,
+  Codec,
+  Created,
+  CreateOptions,
+  Data,
+  LocalReads,
+  NodeData,
+  NodeValue,
+  ReadOptions,
+  ReadRequest,
+  ReadResult,
+  Session,
+  SessionEvents,
+  SessionOptions,
+  SessionState,
+  Transaction,
+  TransactionResult,
+  TypedNode,
+  VersionOptions,
+  Watch,
+  WatchingReadOptions,
+  WatchOptions,
+} from './types.ts'

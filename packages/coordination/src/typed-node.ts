@@ -1,0 +1,97 @@
+import { AntiphonError } from '@antiphon/ports'
+import type { Stat } from '@antiphon/znode-tree'
+import { corruptValue } from './errors.ts'
+import type { Codec, Created, CreateOptions, NodeValue, ReadOptions, Session, TypedNode, VersionOptions } from './types.ts'
+
+export class ZnodeValue<T> implements TypedNode<T> {
+  readonly path: string
+  readonly #session: Session
+  readonly #codec: Codec<T>
+
+  constructor(session: Session, path: string, codec: Codec<T>) {
+    this.#session = session
+    this.path = path
+    this.#codec = codec
+  }
+
+  async get(options: ReadOptions = {}): Promise<NodeValue<T> | null> {
+    try {
+      const { data, stat } = await this.#session.getData(this.path, options)
+      return { value: this.#decode(data), stat }
+    } catch (thrown) {
+      if (isRefused(thrown, 'NO_NODE')) return null
+      throw thrown
+    }
+  }
+
+  create(value: T, options: CreateOptions = {}): Promise<Created> {
+    return this.#session.create(this.path, this.#codec.encode(value), options)
+  }
+
+  set(value: T, options: VersionOptions = {}): Promise<Stat> {
+    return this.#session.setData(this.path, this.#codec.encode(value), options)
+  }
+
+  async put(value: T, options: CreateOptions = {}): Promise<Stat> {
+    while (true) {
+      try {
+        return await this.#session.setData(this.path, this.#codec.encode(value), limitsOf(options))
+      } catch (thrown) {
+        if (!isRefused(thrown, 'NO_NODE')) throw thrown
+      }
+      try {
+        return (await this.create(value, options)).stat
+      } catch (thrown) {
+        if (!isRefused(thrown, 'NODE_EXISTS')) throw thrown
+      }
+    }
+  }
+
+  async update(change: (value: T | null) => T | undefined, options: ReadOptions = {}): Promise<NodeValue<T> | null> {
+    while (true) {
+      const found = await this.get(options)
+      const value = change(found === null ? null : found.value)
+      if (value === undefined) return found
+      try {
+        if (found === null) return { value, stat: (await this.create(value, limitsOf(options))).stat }
+        return { value, stat: await this.set(value, { ...limitsOf(options), version: found.stat.version }) }
+      } catch (thrown) {
+        if (!isRefused(thrown, 'BAD_VERSION') && !isRefused(thrown, 'NO_NODE') && !isRefused(thrown, 'NODE_EXISTS')) throw thrown
+      }
+    }
+  }
+
+  delete(options: VersionOptions = {}): Promise<void> {
+    return this.#session.delete(this.path, options)
+  }
+
+  async *values({ signal }: { readonly signal?: AbortSignal } = {}): AsyncGenerator<NodeValue<T> | null, void, undefined> {
+    using watch = this.#session.watch(this.path, { kind: 'persistent', ...(signal === undefined ? {} : { signal }) })
+    const changes = watch[Symbol.asyncIterator]()
+    let told: NodeValue<T> | null | undefined
+    while (true) {
+      const found = await this.get()
+      if (told === undefined || found?.stat.mzxid !== told?.stat.mzxid) {
+        told = found
+        yield found
+      }
+      if ((await changes.next()).done === true) return
+    }
+  }
+
+  #decode(data: Uint8Array | null): T {
+    try {
+      return this.#codec.decode(data)
+    } catch (thrown) {
+      throw corruptValue(this.path, thrown)
+    }
+  }
+}
+
+function isRefused(thrown: unknown, code: string): boolean {
+  return thrown instanceof AntiphonError && thrown.code === 'REFUSED' && thrown.refusal === code
+}
+
+function limitsOf({ signal, timeoutMs }: { readonly signal?: AbortSignal; readonly timeoutMs?: number }): { signal?: AbortSignal; timeoutMs?: number } {
+  return { ...(signal === undefined ? {} : { signal }), ...(timeoutMs === undefined ? {} : { timeoutMs }) }
+}

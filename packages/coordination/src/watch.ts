@@ -1,0 +1,99 @@
+import type { AntiphonError } from '@antiphon/ports'
+import type { Acl, WatchEvent, Watcher, WatchKind } from '@antiphon/znode-tree'
+import type { Deliveries } from './deliveries.ts'
+import type { Root } from './paths.ts'
+import type { Watch } from './types.ts'
+
+/** What a watch needs of its session. */
+export interface WatchHost {
+  readonly deliveries: Deliveries
+  mayRead(acl: readonly Acl[]): boolean
+  forget(watch: SessionWatch): void
+}
+
+/** One registration: a listener, or whoever iterates. */
+export class SessionWatch implements Watch, Watcher {
+  readonly path: string
+  readonly kind: WatchKind
+  /** As it is registered: below the chroot. */
+  readonly target: string
+  /** It was set on a node that was not there. */
+  readonly absent: boolean
+  readonly #host: WatchHost
+  readonly #root: Root
+  readonly #listener: ((event: WatchEvent) => void) | null
+  #events: WatchEvent[] = []
+  #wake: (() => void) | null = null
+  #end: { readonly error: AntiphonError | null } | null = null
+
+  constructor(host: WatchHost, root: Root, path: string, kind: WatchKind, listener: ((event: WatchEvent) => void) | null, absent = false) {
+    this.#host = host
+    this.#root = root
+    this.path = path
+    this.target = root.in(path)
+    this.kind = kind
+    this.#listener = listener
+    this.absent = absent
+  }
+
+  get firesOnce(): boolean {
+    return this.kind === 'data' || this.kind === 'children'
+  }
+
+  notify({ type, path, zxid }: WatchEvent): void {
+    const event = { type, path: this.#root.out(path), zxid }
+    this.#host.deliveries.add(() => this.#deliver(event))
+  }
+
+  mayRead(acl: readonly Acl[]): boolean {
+    return this.#host.mayRead(acl)
+  }
+
+  close(): void {
+    this.finish(null)
+    this.#host.forget(this)
+  }
+
+  [Symbol.dispose](): void {
+    this.close()
+  }
+
+  /** The session is over: `error` says why, if it was not closed on purpose. */
+  finish(error: AntiphonError | null): void {
+    if (this.#end !== null) return
+    this.#end = { error }
+    this.#wake?.()
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<WatchEvent, void, undefined> {
+    try {
+      while (true) {
+        const event = this.#events.shift()
+        if (event !== undefined) {
+          yield event
+          continue
+        }
+        if (this.#end !== null) {
+          if (this.#end.error !== null) throw this.#end.error
+          return
+        }
+        await new Promise<void>((resolve) => {
+          this.#wake = resolve
+        })
+        this.#wake = null
+      }
+    } finally {
+      this.close()
+    }
+  }
+
+  #deliver(event: WatchEvent): void {
+    if (this.#end !== null) return
+    if (this.#listener === null) {
+      this.#events.push(event)
+      this.#wake?.()
+    }
+    if (this.firesOnce) this.close()
+    this.#listener?.(event)
+  }
+}
