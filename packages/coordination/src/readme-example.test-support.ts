@@ -1,8 +1,8 @@
-import { json, openSession, type Session } from './index.ts'
 import { Replica } from '@antiphon/replica'
 import { memoryStorage } from '@antiphon/storage-memory'
 import { MemoryNetwork } from '@antiphon/transport-memory'
 import { type ZnodeTree, znodeTree } from '@antiphon/znode-tree'
+import { json, openSession, type Session } from './index.ts'
 
 interface Settings {
   readonly motd: string

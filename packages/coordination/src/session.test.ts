@@ -29,7 +29,7 @@ async function refusalOf(promise: Promise<unknown>): Promise<[string | null, unk
     (thrown: unknown) => thrown,
   )
   if (!(error instanceof AntiphonError)) throw new Error(`an AntiphonError was expected, not ${String(error)}`)
-  return [error.refusal, error.details.zookeeperCode]
+  return [error.refusal, error.details['zookeeperCode']]
 }
 
 describe('reads and writes', () => {
@@ -133,7 +133,12 @@ describe('transactions', () => {
   test('or nothing, and the error names the operation', async () => {
     const at = await home()
     const failing = session.transaction().create(`${at}/a`).delete(`${at}/none`).create(`${at}/c`)
-    await expect(failing.commit()).rejects.toMatchObject({ code: 'REFUSED', refusal: 'NO_NODE', outcome: 'rejected', details: { index: 1, path: `${at}/none` } })
+    await expect(failing.commit()).rejects.toMatchObject({
+      code: 'REFUSED',
+      refusal: 'NO_NODE',
+      outcome: 'rejected',
+      details: { index: 1, path: `${at}/none` },
+    })
     expect((await session.getChildren(at)).children).toEqual([])
     await expect(failing.commit()).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' })
   })
