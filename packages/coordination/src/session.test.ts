@@ -262,7 +262,7 @@ describe('views', () => {
     await name.put('last')
     await reading
     expect(seen.at(-1)).toBe('last')
-    expect(new Set(seen).size).toBe(seen.length)
+    for (let i = 1; i < seen.length; i++) expect(seen[i]).not.toBe(seen[i - 1])
   })
 
   test('data that a codec does not understand reject the read, by name', async () => {
