@@ -73,7 +73,9 @@ export class MutantTree {
     const folder = await mkdtemp(join(tmpdir(), 'antiphon-museum-'))
     const needed = new Set<string>()
     const names = await readdir(join(ROOT, 'packages'))
+    await write(join(folder, 'package.json'), '{ "type": "module" }')
     for (const name of names) {
+      needed.add(`@antiphon/${name}`)
       const manifest = await readFile(join(ROOT, 'packages', name, 'package.json'), 'utf8')
       const { dependencies = {} } = JSON.parse(manifest) as { dependencies?: Record<string, string> }
       for (const dependency of Object.keys(dependencies)) needed.add(dependency)
@@ -93,13 +95,23 @@ export class MutantTree {
 
   /** Runs the simulator over `seeds` seeds from 1 with the mutant's bugs, or without any. @throws Error when a patch's text is not found exactly once. */
   async simulate(mutant: Mutant | null, seeds: number, args: readonly string[] = []): Promise<Finding> {
+    return this.#with(mutant, () => run(join(this.#folder, 'packages/simulator/dist/cli.js'), ['--seeds', String(seeds), '--json', ...args]))
+  }
+
+  async #with(mutant: Mutant | null, ask: () => ReturnType<typeof run>): Promise<Finding> {
     const files = await applied(mutant?.patches ?? [])
     for (const [file, { after }] of files) await translate(this.#folder, file, after)
     try {
-      return read(await run(join(this.#folder, 'packages/simulator/dist/cli.js'), ['--seeds', String(seeds), '--json', ...args]))
+      return read(await ask())
     } finally {
       for (const [file, { before }] of files) await translate(this.#folder, file, before)
     }
+  }
+
+  /** Runs a program of the tests' own, beside its files, on the copy. It tells what the simulator tells. */
+  async run(folder: string, mutant: Mutant | null, args: readonly string[]): Promise<Finding> {
+    for (const file of await sources(join(ROOT, folder))) await translate(this.#folder, relative(ROOT, file), await readFile(file, 'utf8'))
+    return this.#with(mutant, () => run(join(this.#folder, folder, 'main.js'), args))
   }
 
   /** The simulator of the copy as it stands, in this process. To be loaded once, while no bug is put back. */

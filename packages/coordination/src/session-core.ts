@@ -1,5 +1,5 @@
 import { type AntiphonError, type Clock, invalidArgument, type Millis, type Random, ZERO, type Zxid } from '@antiphon/ports'
-import type { Acl, Identity, SessionId, SessionListener, WatchKind, WriteOperation, ZnodeResult, ZnodeTree } from '@antiphon/znode-tree'
+import type { Acl, Identity, SessionId, SessionListener, WriteOperation, ZnodeResult, ZnodeTree } from '@antiphon/znode-tree'
 import { TypedEmitter } from 'tiny-typed-emitter'
 import { Deliveries } from './deliveries.ts'
 import { closed, expired, moved } from './errors.ts'
@@ -41,8 +41,6 @@ export class SessionCore implements WatchHost, SessionListener {
   #writes = 0
   /** Of a local session from its first ephemeral node on: writes wait for it. */
   #upgrade: Promise<void> | null = null
-  /** What we have seen applied. */
-  #seen: Zxid
   readonly #onReplicaClosed = (): void => this.#end('closed', closed(this.#host.replica.status().fault ?? undefined))
 
   constructor(host: Host, holding: Holding, identities: readonly Identity[], clock: Clock) {
@@ -54,7 +52,6 @@ export class SessionCore implements WatchHost, SessionListener {
     this.#attachment = holding.attachment
     this.identities = identities
     this.deliveries = new Deliveries((error) => this.#trouble(error))
-    this.#seen = this.tree.reader.zxid
     this.#unlisten = this.tree.listen(this)
     if (!this.isLocal) this.#release = this.tree.hold(this.id)
     host.replica.on('closed', this.#onReplicaClosed)
@@ -156,22 +153,11 @@ export class SessionCore implements WatchHost, SessionListener {
     if (session === this.id && this.tree.session(session)?.attachment !== this.#attachment) this.deliveries.add(() => this.#end('closed', moved()))
   }
 
-  restored(zxid: Zxid): void {
-    const since = this.#seen
-    this.#seen = zxid
-    if (!this.#isAlive()) {
-      this.deliveries.add(() => this.#end('expired', expired()))
-      return
-    }
-    for (const watch of this.#watches) {
-      const kind: WatchKind | 'exists' = watch.kind === 'data' && watch.absent ? 'exists' : watch.kind
-      this.tree.watches.resume(watch, since, [{ path: watch.target, kind }])
-    }
+  restored(): void {
+    if (!this.#isAlive()) this.deliveries.add(() => this.#end('expired', expired()))
   }
 
-  applied(zxid: Zxid): void {
-    this.#seen = zxid
-  }
+  applied(): void {}
 
   // Inside
 

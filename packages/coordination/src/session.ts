@@ -111,7 +111,7 @@ export class ReplicaSession implements Session {
     const target = this.#root.in(path)
     await this.#core.read(options)
     const stat = this.#core.tree.reader.exists(target, this.#core.identities)
-    this.#watchOnce(path, 'data', watch, stat === null)
+    this.#watchOnce(path, 'data', watch)
     return stat
   }
 
@@ -169,8 +169,7 @@ export class ReplicaSession implements Session {
     const listener = typeof first === 'function' ? first : null
     const { kind = 'persistent', signal } = (typeof first === 'function' ? second : first) ?? {}
     if (!WATCH_KINDS.includes(kind)) throw invalidArgument(`there is no watch of kind ${String(kind)}`, `Use one of ${WATCH_KINDS.join(', ')}.`)
-    const target = this.#root.in(path)
-    const watch = new SessionWatch(this.#core, this.#root, path, kind, listener, this.#core.tree.reader.exists(target) === null)
+    const watch = new SessionWatch(this.#core, this.#root, path, kind, listener)
     this.#core.register(watch)
     if (signal?.aborted === true) watch.close()
     else signal?.addEventListener('abort', () => watch.close(), { once: true })
@@ -237,8 +236,8 @@ export class ReplicaSession implements Session {
     })
   }
 
-  #watchOnce(path: string, kind: 'data' | 'children', listener: ((event: WatchEvent) => void) | undefined, absent = false): void {
-    if (listener !== undefined) this.#core.register(new SessionWatch(this.#core, this.#root, path, kind, listener, absent))
+  #watchOnce(path: string, kind: 'data' | 'children', listener: ((event: WatchEvent) => void) | undefined): void {
+    if (listener !== undefined) this.#core.register(new SessionWatch(this.#core, this.#root, path, kind, listener))
   }
 
   #readOne(target: { readonly data: string } | { readonly children: string }): ReadResult {

@@ -17,8 +17,6 @@ export class SessionWatch implements Watch, Watcher {
   readonly kind: WatchKind
   /** As it is registered: below the chroot. */
   readonly target: string
-  /** It was set on a node that was not there. */
-  readonly absent: boolean
   readonly #host: WatchHost
   readonly #root: Root
   readonly #listener: ((event: WatchEvent) => void) | null
@@ -26,14 +24,13 @@ export class SessionWatch implements Watch, Watcher {
   #wake: (() => void) | null = null
   #end: { readonly error: AntiphonError | null } | null = null
 
-  constructor(host: WatchHost, root: Root, path: string, kind: WatchKind, listener: ((event: WatchEvent) => void) | null, absent = false) {
+  constructor(host: WatchHost, root: Root, path: string, kind: WatchKind, listener: ((event: WatchEvent) => void) | null) {
     this.#host = host
     this.#root = root
     this.path = path
     this.target = root.in(path)
     this.kind = kind
     this.#listener = listener
-    this.absent = absent
   }
 
   get firesOnce(): boolean {

@@ -91,8 +91,9 @@ export class WatchedTree implements StateMachine<Wish | ZnodeRequest, ZnodeResul
   }
 
   async restore(zxid: Zxid, chunks: AsyncIterable<Uint8Array>): Promise<void> {
+    this.#checks.begin()
     await this.#tree.restore(zxid, chunks)
-    this.#checks.restored()
+    this.#checks.replaced()
   }
 
   digest(): bigint {
@@ -138,6 +139,7 @@ class Checks implements Watcher, SessionListener {
   }
   moved(): void {}
   applied(): void {}
+  restored(): void {}
 
   begin(): void {
     this.#heard = []
@@ -166,10 +168,23 @@ class Checks implements Watcher, SessionListener {
         throw new Error(`session ${session} is gone, and ${this.#tree.reader.ephemerals(session)} are not`)
   }
 
-  restored(): void {
+  /** Of what came and went in between nobody can know; of what is there each change was told, and of what is gone that it is, or that children came or went above it. */
+  replaced(): void {
+    const told = new Set(this.#heard.map(({ type, path }) => `${type} ${path}`))
+    const actual = this.#actual()
+    for (const path of actual.keys())
+      if (!this.#shadow.has(path) && !told.has(`created ${path}`)) throw new Error(`${path} came with a snapshot, and nobody was told`)
+    for (const path of this.#shadow.keys()) {
+      if (actual.has(path) || told.has(`deleted ${path}`)) continue
+      let above = path
+      do above = above.slice(0, above.lastIndexOf('/')) || '/'
+      while (!actual.has(above) && above !== '/')
+      if (!told.has(`childrenChanged ${above}`) && !told.has(`created ${above}`))
+        throw new Error(`${path} went with a snapshot, and nobody was told of ${above}`)
+    }
     this.#heard = []
-    this.#shadow = this.#actual()
-    for (const watch of this.#once) watch.restored()
+    this.#shadow = actual
+    for (const watch of this.#once) watch.check()
   }
 
   /** Also looks at each node's session. */
@@ -217,11 +232,6 @@ class OneShot implements Watcher {
     if (this.#fired > 1) throw new Error(`a watch on ${this.#path} fired ${this.#fired} times`)
     if (changed && this.#fired === 0) throw new Error(`${this.#path} went from ${this.#set} to ${this.#state()}, and its watch did not fire`)
     if (this.#fired > 0) this.#register()
-  }
-
-  restored(): void {
-    this.#tree.watches.drop(this)
-    this.#register()
   }
 
   #register(): void {

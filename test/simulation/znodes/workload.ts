@@ -62,8 +62,8 @@ export const REGISTER_MODEL: Model<string | number | object, Wish | ZnodeRequest
   initial: -1,
   key: String,
   step(state, input, output) {
+    if (partition(input) === '') return state
     const { operation } = input as Wish & { kind: 'write' }
-    if (!(REGISTERS as readonly string[]).includes(pathOf(operation))) return state
     const [next, error] = outcome(state as number, operation)
     if (output === null) return next
     return (output.type === 'error' ? output.error : null) === error ? next : null
