@@ -1,11 +1,10 @@
 import { mkdir, readFile, symlink, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import ts from 'typescript'
 
-const HERE = fileURLToPath(new URL('.', import.meta.url))
 const MODULES = fileURLToPath(new URL('../../node_modules', import.meta.url))
-const SOURCES = ['member', 'machine', 'stores']
+const SOURCES = [new URL('./member.ts', import.meta.url), new URL('./machine.ts', import.meta.url), new URL('./stores.ts', import.meta.url)]
 const OPTIONS: ts.CompilerOptions = {
   module: ts.ModuleKind.ESNext,
   target: ts.ScriptTarget.ES2022,
@@ -19,9 +18,9 @@ export async function writeProgram(folder: string): Promise<string> {
   await mkdir(program)
   await symlink(MODULES, join(program, 'node_modules'))
   await writeFile(join(program, 'package.json'), '{ "type": "module" }')
-  for (const name of SOURCES) {
-    const { outputText } = ts.transpileModule(await readFile(join(HERE, `${name}.ts`), 'utf8'), { compilerOptions: OPTIONS })
-    await writeFile(join(program, `${name}.js`), outputText)
+  for (const source of SOURCES) {
+    const { outputText } = ts.transpileModule(await readFile(source, 'utf8'), { compilerOptions: OPTIONS })
+    await writeFile(join(program, basename(source.pathname).replace(/ts$/, 'js')), outputText)
   }
   return join(program, 'member.js')
 }
