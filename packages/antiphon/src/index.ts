@@ -1,4 +1,21 @@
 export {
+  bytes,
+  type Codec,
+  type CreateOptions,
+  json,
+  type NodeValue,
+  openSession,
+  type Session,
+  type SessionEvents,
+  type SessionOptions,
+  type SessionState,
+  type Transaction,
+  type TypedNode,
+  text,
+  type Watch,
+  type WatchOptions,
+} from '@antiphon/coordination'
+export {
   type Action,
   type ActionContext,
   type Actions,
@@ -51,4 +68,15 @@ export {
 } from '@antiphon/replica'
 export { type FileStorageOptions, fileStorage } from '@antiphon/storage-file'
 export { type TcpTransportOptions, tcpTransport } from '@antiphon/transport-tcp'
+export {
+  type Acl,
+  type CreateMode,
+  type Identity,
+  OPEN_ACL,
+  type Stat,
+  type WatchEvent,
+  type ZnodeTree,
+  type ZnodeTreeOptions,
+  znodeTree,
+} from '@antiphon/znode-tree'
 export { type StartSettings, start } from './start.ts'
