@@ -1,115 +1,16 @@
-import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net'
-import { setFlagsFromString } from 'node:v8'
-import { runInNewContext } from 'node:vm'
 import { testTransport } from '@antiphon/conformance'
-import type { PeerId } from '@antiphon/ports'
 import { test } from 'vitest'
-import { type TcpTransport, tcpTransport } from './index.ts'
-
-/** Stands before a transport and passes everything on, until it is told to break what it carries. */
-class Relay {
-  readonly #server: Server
-  readonly #sockets: Set<Socket> = new Set()
-  /** Those that carry nothing any more, and of whose end nobody is told. */
-  readonly #silent: Set<Socket> = new Set()
-
-  constructor(target: () => string | null) {
-    this.#server = createServer((near) => {
-      const address = target()
-      // Not started yet, or closed: nobody answers.
-      if (address === null) {
-        near.destroy()
-        return
-      }
-      const { hostname, port } = new URL(`tcp://${address}`)
-      const far = connect(Number(port), hostname)
-      for (const [socket, other] of [
-        [near, far],
-        [far, near],
-      ] as const) {
-        this.#sockets.add(socket)
-        const end = (): void => {
-          if (!this.#silent.has(socket)) other.destroy()
-        }
-        socket.on('error', end)
-        socket.on('close', () => {
-          this.#sockets.delete(socket)
-          end()
-        })
-      }
-      near.pipe(far).pipe(near)
-    }).listen(0, '127.0.0.1')
-  }
-
-  get address(): string {
-    return `127.0.0.1:${(this.#server.address() as AddressInfo).port}`
-  }
-
-  breakAll(): void {
-    for (const socket of this.#sockets) socket.resetAndDestroy()
-  }
-
-  /** As if one end had lost its power: what is sent is not taken off the wire, and nobody is told. */
-  silence(): void {
-    for (const socket of this.#sockets) {
-      this.#silent.add(socket)
-      socket.unpipe()
-      socket.pause()
-    }
-  }
-
-  close(): Promise<void> {
-    this.breakAll()
-    return new Promise((resolve) => this.#server.close(() => resolve()))
-  }
-}
-
-/** After everything was collected that can be. */
-function heapUsed(): number {
-  setFlagsFromString('--expose-gc')
-  const collect = runInNewContext('gc') as () => void
-  for (let i = 0; i < 4; i++) collect()
-  const { heapUsed, external } = process.memoryUsage()
-  return heapUsed + external
-}
+import { heapUsed, relayedNetwork } from '../../../test/support/relayed-network.ts'
+import { tcpTransport } from './index.ts'
 
 testTransport(test, {
   severs: true,
   strangers: true,
   vanishes: true,
   heapUsed,
-  async network() {
-    const relays = new Map<PeerId, Relay>()
-    const all: Relay[] = []
-    return {
-      create(peer) {
-        const transport: TcpTransport = tcpTransport({ listen: '127.0.0.1:0', redialMs: { min: 1, max: 4 }, probeTimeoutMs: 50 })
-        const relay = new Relay(() => transport.address())
-        relays.set(peer, relay)
-        all.push(relay)
-        return { transport, address: () => relay.address }
-      },
-      sever(a, b) {
-        relays.get(a)?.breakAll()
-        relays.get(b)?.breakAll()
-      },
-      vanish(peer) {
-        // Whoever dialled, the other one of the two is at the other end.
-        for (const relay of relays.values()) relay.silence()
-        relays.delete(peer)
-      },
-      stranger(address, bytes) {
-        const { hostname, port } = new URL(`tcp://${address}`)
-        return new Promise((resolve) => {
-          const socket = connect(Number(port), hostname, () => socket.write(bytes))
-          socket.on('error', () => {})
-          socket.on('close', () => resolve())
-          socket.resume()
-        })
-      },
-      async close() {
-        for (const relay of all) await relay.close()
-      },
-    }
-  },
+  network: () =>
+    relayedNetwork({
+      create: () => tcpTransport({ listen: '127.0.0.1:0', redialMs: { min: 1, max: 4 }, probeTimeoutMs: 50 }),
+      addressOf: (port) => `127.0.0.1:${port}`,
+    }),
 })

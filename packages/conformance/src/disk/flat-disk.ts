@@ -1,29 +1,13 @@
+import type { Disk } from '@antiphon/storage-kit'
+
 /** Files and what is in them. A store that keeps no files may give its records instead: a name and bytes are all that is asked. */
 export type DiskImage = ReadonlyMap<string, Uint8Array>
 
 /**
- * A flat folder by synchronous calls: what a store can be written against so that the suite may record it and make it fail. What its methods throw carries `code` as `node:fs` has it.
+ * A flat folder by synchronous calls: what a store can be written against so that the suite may record it and make it fail.
  * A store with a medium of another kind needs none of this: it tells what it did as `DiskOperation`s.
  */
-export interface FlatDisk {
-  /** Names of the files, in any order. */
-  list(): readonly string[]
-  /** `read`: an existing file; `write`: the same for reading and writing; `create`: a new one, refused when the name is taken. */
-  open(name: string, mode: 'read' | 'write' | 'create'): number
-  close(file: number): void
-  size(file: number): number
-  /** How many bytes there were: fewer than asked only at the file's end. */
-  read(file: number, into: Uint8Array, offset: number): number
-  /** All of `bytes`, or it throws; beyond the end it grows the file, and a hole reads as zeros. */
-  write(file: number, bytes: Uint8Array, offset: number): void
-  /** Makes the file's content durable. */
-  sync(file: number): void
-  /** Atomic; takes the place of a file that has the name already. */
-  rename(from: string, to: string): void
-  remove(name: string): void
-  /** Makes the folder's names durable. */
-  syncDirectory(): void
-}
+export type FlatDisk = Disk
 
 /** One thing that a store did to its disk. `file` numbers what a name stands for (an inode): the same for as long as the file exists, never used again. */
 export type DiskOperation =
