@@ -23,8 +23,8 @@ export const STORE_MUTANTS: readonly Mutant[] = [
     patches: [
       {
         file: `${ENGINE}/recovery.ts`,
-        text: '      } else if (kind === RECORD_TRUNCATE) {\n',
-        replacement: '      } else if (kind === RECORD_TRUNCATE) {\n        this.#epochs = segment.head.epochs\n',
+        text: '      takeIntoIndex(index, segment, record)\n',
+        replacement: '      takeIntoIndex(index, segment, record)\n      if (record.kind === 2) this.#epochs = segment.head.epochs\n',
       },
     ],
   },

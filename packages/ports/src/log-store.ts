@@ -13,6 +13,8 @@ import type { AntiphonError, Run, SnapshotMeta, StoredState, StoreId, Write, Zxi
  */
 export interface LogStore {
   readonly supports: StoreSupport
+  /** Whatever the store finds to be damaged, and goes on in spite of, is told to `trouble`: from `open()` on, each once, never from inside a call. Before `open()`; the last one counts. */
+  watch?(trouble: (error: AntiphonError) => void): void
   /**
    * Recovers. Everything it reports is durable when it resolves (rule 4). A new, empty store takes `freshStoreId` as its id for ever.
    * @throws AntiphonError CORRUPT, FOLDER_IN_USE, FOLDER_FOREIGN, VERSION_MISMATCH, DISK_FULL, DISK_FAILED

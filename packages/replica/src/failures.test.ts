@@ -1,4 +1,4 @@
-import type { AntiphonError } from '@antiphon/ports'
+import { AntiphonError } from '@antiphon/ports'
 import { memoryStorage } from '@antiphon/storage-memory'
 import { MemoryNetwork } from '@antiphon/transport-memory'
 import { afterEach, expect, test } from 'vitest'
@@ -497,4 +497,42 @@ test('options that are none are INVALID_ARGUMENT, and nothing is asked', async (
   }
   await replica.propose('list', { text: 'y' }, { timeoutMs: 1000, whenFull: 'wait', signal: new AbortController().signal })
   expect(itemsOf(replica)).toEqual(['y'])
+})
+
+test('damage that the store goes on in spite of is told as trouble, also what it finds before anybody can listen', async () => {
+  const inner = memoryStorage()
+  const damage = (file: string) => new AntiphonError('CORRUPT', `${file} is damaged`, { remedy: 'Examine the disk.', details: { file } })
+  let tell: (error: AntiphonError) => void = () => {}
+  const storage = new Proxy(inner, {
+    get(target, name) {
+      if (name === 'watch')
+        return (trouble: (error: AntiphonError) => void) => {
+          tell = trouble
+        }
+      if (name === 'open')
+        return async (id: string) => {
+          tell(damage('snapshot-1'))
+          return target.open(id)
+        }
+      const value: unknown = Reflect.get(target, name)
+      return typeof value === 'function' ? value.bind(target) : value
+    },
+  })
+  const replica = await Replica.start({
+    id: 1,
+    members: { 1: address(1) },
+    machines: { list: new ListMachine() },
+    storage,
+    transport: new MemoryNetwork().transport(address(1)),
+  })
+  const troubles = troublesOf(replica)
+  await until(() => troubles.length === 1)
+  tell(damage('log-1'))
+  await until(() => troubles.length === 2)
+  expect(troubles.map(({ code, details }) => [code, details['file']])).toEqual([
+    ['CORRUPT', 'snapshot-1'],
+    ['CORRUPT', 'log-1'],
+  ])
+  await replica.propose('list', { text: 'goes on' })
+  await replica.close()
 })

@@ -98,7 +98,10 @@ export class Replica<M extends Machines = Machines> extends TypedEmitter<Replica
     const clock = settings.clock ?? systemClock({ keepAlive: settings.keepAlive ?? true })
     const random = settings.random ?? systemRandom()
     let started: Replica<M> | null = null
+    const troubles: AntiphonError[] = []
+    let tell = (error: AntiphonError): void => void troubles.push(error)
     try {
+      storage.watch?.((error) => tell(error))
       const stored = await storage.open(randomId(random))
       const restored = await recover(settings, resolved, stored, new Slicer(clock, resolved.sliceMs))
       const config = { ...resolved.core, freshEnsembleId: randomId(random), seed: random.uint32() }
@@ -111,6 +114,9 @@ export class Replica<M extends Machines = Machines> extends TypedEmitter<Replica
       transport.setPeers(new Map([...resolved.addresses].filter(([peer]) => peer !== resolved.self)))
       replica.#attach()
       replica.#shell.start()
+      tell = (error) => replica.#shell.trouble(error)
+      // When whoever waits for the start has had the time to listen.
+      if (troubles.length > 0) clock.defer(() => troubles.forEach(tell))
       return replica
     } catch (error) {
       await started?.close()

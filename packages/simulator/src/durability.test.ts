@@ -48,21 +48,23 @@ test('a store comes back with what it called durable, or with more of what it wa
     record.told(write(2, { append: [second] }))
     return durability
   }
-  for (const good of [first, second]) told().record(ONE).reopened(ONE, stored(good))
-  expect(() => told().record(ONE).reopened(ONE, stored(null))).toThrow('came back with 0.0')
+  for (const good of [first, second]) told().record(ONE).reopened(ONE, stored(good), false)
+  expect(() => told().record(ONE).reopened(ONE, stored(null), true)).toThrow('came back with 0.0')
   expect(() =>
     told()
       .record(ONE)
-      .reopened(ONE, stored({ ...second, checksum: 1 })),
+      .reopened(ONE, stored({ ...second, checksum: 1 }), true),
   ).toThrow('came back with')
   expect(() =>
     told()
       .record(ONE)
-      .reopened(ONE, { ...stored(first), epochs: { accepted: 1, acceptedFrom: null, current: 0 } }),
+      .reopened(ONE, { ...stored(first), epochs: { accepted: 1, acceptedFrom: null, current: 0 } }, true),
   ).toThrow('epochs 1/0')
   const saved = told()
   saved.record(ONE).snapshotSaved(zxidOf(1, 2))
-  expect(() => saved.record(ONE).reopened(ONE, stored(first))).toThrow('lost its snapshot')
+  expect(() => saved.record(ONE).reopened(ONE, stored(first), false)).toThrow('lost its snapshot')
+  // A damaged one is passed over.
+  expect(saved.record(ONE).reopened(ONE, stored(first), true)).toEqual({ images: 2, at: 0, isOlder: true })
 })
 
 test('two histories behind one ZXID are found, whoever holds them', () => {

@@ -87,20 +87,22 @@ export class StoreRecord {
     if (zxid > this.#snapshot) this.#snapshot = zxid
   }
 
-  /** The store was opened again: its state must be one of the `images` that it was told to have; `at`: which. @throws Violation */
-  reopened(member: PeerId, stored: StoredState): { readonly images: number; readonly at: number } {
+  /** The store was opened again: its state must be one of the `images` that it was told to have; `at`: which. A disk that `damages` may take a snapshot, and nothing else. @throws Violation */
+  reopened(member: PeerId, stored: StoredState, damages: boolean): { readonly images: number; readonly at: number; readonly isOlder: boolean } {
     const images = this.#images.length
     const at = this.#images.findIndex((image) => same(image, stored))
     if (at < 0) {
       const expected = this.#images.map(tell).join('; or ')
       throw new Violation('recovery', `member ${member}'s store came back with ${tellStored(stored)}; expected was ${expected}`)
     }
-    if ((stored.snapshot?.zxid ?? ZERO) < this.#snapshot)
-      throw new Violation('recovery', `member ${member}'s store lost its snapshot at ${formatZxid(this.#snapshot)}`)
+    const snapshot = stored.snapshot?.zxid ?? ZERO
+    if (snapshot < this.#snapshot && !damages) throw new Violation('recovery', `member ${member}'s store lost its snapshot at ${formatZxid(this.#snapshot)}`)
+    const isOlder = snapshot < this.#snapshot
+    this.#snapshot = snapshot
     this.#images = [this.#images[at]!]
     this.#tickets = [0]
     this.#staged.clear()
-    return { images, at }
+    return { images, at, isOlder }
   }
 }
 

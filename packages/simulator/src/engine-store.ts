@@ -41,6 +41,7 @@ export class EngineStore implements LogStore {
   #deliverAt = 0
   #inEngine = false
   #over = false
+  #trouble: (error: AntiphonError) => void = () => undefined
 
   constructor(timeline: Timeline, owner: number, disk: SimDisk, random: SeededRandom, options: EngineOptions) {
     this.#timeline = timeline
@@ -48,6 +49,10 @@ export class EngineStore implements LogStore {
     this.#disk = disk
     this.#random = random
     this.#engine = new FileEngine(disk.mount(), options)
+  }
+
+  watch(trouble: (error: AntiphonError) => void): void {
+    this.#trouble = trouble
   }
 
   async open(freshStoreId: StoreId): Promise<StoredState> {
@@ -252,6 +257,7 @@ export class EngineStore implements LogStore {
       return work()
     } finally {
       this.#inEngine = false
+      for (const error of this.#engine.takeTroubles()) this.#later(0, () => this.#trouble(error))
     }
   }
 }

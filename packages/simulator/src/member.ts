@@ -207,7 +207,7 @@ export class SimMember implements Member {
       aheadBytes: segmentBytes / 2,
       batchBytesMax: segmentBytes,
     })
-    const store = new SimStore(this.#world, this.id, inner)
+    const store = new SimStore(this.#world, this.id, inner, this.disk)
     const report = (violation: Violation): void => this.#world.report(violation)
     const machine = new KeyedMachine(profile.ballastLines, {
       applied: (zxid, time, change: KeyedChange, digest) => {

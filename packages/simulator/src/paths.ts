@@ -129,6 +129,7 @@ const RECOVERIES = [
   'opened empty',
   'opened founded',
   'opened with a snapshot',
+  'opened without its newest snapshot',
   'opened with a snapshot alone', // the log begins at its end
   'opened with a compacted log',
   'opened with more than was durable',

@@ -14,6 +14,7 @@ import {
   ZERO,
   type Zxid,
 } from '@antiphon/ports'
+import type { SimDisk } from './disk.ts'
 import type { StoreRecord } from './durability.ts'
 import type { EngineStore } from './engine-store.ts'
 import { Violation } from './violation.ts'
@@ -28,14 +29,16 @@ export class SimStore implements LogStore, ProcessStore {
   readonly #member: PeerId
   readonly #record: StoreRecord
   readonly #inner: EngineStore
+  readonly #disk: SimDisk
   #over = false
 
-  constructor(world: World, member: PeerId, inner: EngineStore) {
+  constructor(world: World, member: PeerId, inner: EngineStore, disk: SimDisk) {
     this.supports = inner.supports
     this.#world = world
     this.#member = member
     this.#record = world.durability.record(member)
     this.#inner = inner
+    this.#disk = disk
   }
 
   /** The process is dead: nothing that is under way is told any more. */
@@ -55,6 +58,15 @@ export class SimStore implements LogStore, ProcessStore {
     this.#inner.kill()
   }
 
+  watch(trouble: (error: AntiphonError) => void): void {
+    this.#inner.watch((error) => {
+      this.#guard(() => {
+        if (!this.#disk.excuses(error.code)) throw new Violation('fault', `member ${this.#member}'s store has trouble with a sound disk: ${error.message}`)
+      })
+      if (!this.#over) trouble(error)
+    })
+  }
+
   async open(freshStoreId: StoreId): Promise<StoredState> {
     const stored = await this.#mine(this.#inner.open(freshStoreId))
     const { timeline, trace } = this.#world
@@ -70,11 +82,12 @@ export class SimStore implements LogStore, ProcessStore {
     )
     this.#guard(() => {
       const { durability } = this.#world
-      const { images, at } = this.#record.reopened(this.#member, stored)
+      const { images, at, isOlder } = this.#record.reopened(this.#member, stored, this.#disk.excuses('CORRUPT'))
       this.#world.count(stored.founding === null ? 'opened empty' : 'opened founded')
       if (at > 0) this.#world.count('opened with more than was durable')
       if (at < images - 1) this.#world.count('opened without what was not durable')
       if (snapshot !== null) this.#world.count('opened with a snapshot')
+      if (isOlder) this.#world.count('opened without its newest snapshot')
       if (snapshot !== null && snapshot.zxid === log.last) this.#world.count('opened with a snapshot alone')
       if (log.start > ZERO) this.#world.count('opened with a compacted log')
       if (!durability.isCounted(this.#member)) this.#world.count('opened in a place where it does not count')

@@ -9,6 +9,7 @@ import type { Point } from './records.ts'
 import { SnapshotReader, SnapshotWriter } from './snapshots/files.ts'
 import { snapshotName } from './snapshots/names.ts'
 import { SnapshotShelf } from './snapshots/shelf.ts'
+import { type DamagedSnapshot, passedOver } from './snapshots/sound.ts'
 
 /** A generation that is not installed: a leader's snapshot, and the log behind it. */
 interface Staged<Log> {
@@ -30,6 +31,8 @@ export interface Found {
   readonly nextGeneration: number
   /** Finished snapshots of the generation, ascending. */
   readonly snapshots: readonly Zxid[]
+  /** Newer ones that are passed over; they stay until there is a newer one. */
+  readonly damaged?: readonly DamagedSnapshot[]
 }
 
 const NOTHING: Flushed = { packs: [], error: null }
@@ -49,6 +52,9 @@ export abstract class EngineBase<Log> implements Engine {
   #generation = 0
   #nextGeneration = 1
   #failed: AntiphonError | null = null
+  /** Files of snapshots that were passed over. */
+  #damaged: string[] = []
+  readonly #troubles: AntiphonError[] = []
 
   /** `batchBytesMax`: what the packs of one flush come to at most, unless one alone is larger. */
   protected constructor(disk: Disk, batchBytesMax: number) {
@@ -79,12 +85,21 @@ export abstract class EngineBase<Log> implements Engine {
   protected abstract logBehind(meta: SnapshotMeta, generation: number): Log
   /** A staged log is void. */
   protected abstract discardLog(log: Log): void
-  /** The installed log may begin later: nothing is needed behind `limit`. After it has thrown the store has failed. */
-  protected abstract dropThrough(limit: Zxid): void
+  /** The installed log may begin later: nothing is needed at or below `limit`; and nothing from `keepFrom` on goes even if it is damaged. After it has thrown the store has failed. */
+  protected abstract dropThrough(limit: Zxid, keepFrom: Zxid): void
 
   /** What stopped the store for good; null while it works. */
   get failed(): AntiphonError | null {
     return this.#failed
+  }
+
+  takeTroubles(): AntiphonError[] {
+    return this.#troubles.splice(0)
+  }
+
+  /** To be told: the store goes on in spite of it. */
+  protected trouble(error: AntiphonError): void {
+    this.#troubles.push(error)
   }
 
   get pending(): number {
@@ -130,11 +145,13 @@ export abstract class EngineBase<Log> implements Engine {
     }
   }
 
-  protected adopt({ storeId, generation, nextGeneration, snapshots }: Found): void {
+  protected adopt({ storeId, generation, nextGeneration, snapshots, damaged = [] }: Found): void {
     this.#storeId = storeId
     this.#generation = generation
     this.#nextGeneration = nextGeneration
     this.#shelf = new SnapshotShelf(snapshots.map((zxid) => ({ zxid, name: snapshotName(generation, zxid) })))
+    this.#damaged = damaged.map(({ name }) => name)
+    for (const each of damaged) this.trouble(passedOver(each, snapshots.at(-1) ?? null))
   }
 
   /** @throws AntiphonError CORRUPT, VERSION_MISMATCH, DISK_FAILED */
@@ -220,6 +237,8 @@ export abstract class EngineBase<Log> implements Engine {
     this.#assertInLog(meta)
     this.#guard(() => writer.finish(totals))
     this.#shelf.add(meta, name)
+    // One at the same place was replaced by it.
+    this.garbage.add(...this.#damaged.splice(0).filter((damaged) => damaged !== name))
     return true
   }
 
@@ -266,7 +285,7 @@ export abstract class EngineBase<Log> implements Engine {
     if (generation < this.#generation) throw invalidArgument(`generation ${generation} was staged before ${this.#generation} was installed`)
     this.#staged.delete(generation)
     this.#generation = generation
-    const replaced = this.#shelf.keep(0)
+    const replaced = [...this.#shelf.keep(0), ...this.#damaged.splice(0)]
     this.#shelf.add(staged.meta, snapshotName(generation, staged.meta.zxid))
     return { ...staged, replaced }
   }
@@ -279,7 +298,7 @@ export abstract class EngineBase<Log> implements Engine {
     const { oldest } = this.#shelf
     if (oldest === undefined) return this.start
     try {
-      this.dropThrough(Math.min(oldest.zxid, keepFrom - 1) as Zxid)
+      this.dropThrough(Math.min(oldest.zxid, keepFrom - 1) as Zxid, keepFrom)
     } catch (error) {
       throw this.fail(error)
     }

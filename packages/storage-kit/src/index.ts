@@ -42,4 +42,5 @@ export {
 export { type Call, EngineServer, type Reply, type Request } from './server.ts'
 export { SnapshotReader, SnapshotWriter } from './snapshots/files.ts'
 export { parseSnapshotName, snapshotName } from './snapshots/names.ts'
+export { type DamagedSnapshot, newestSound, noOtherSnapshot } from './snapshots/sound.ts'
 export { putU32, putU64, u32, u64 } from './words.ts'

@@ -26,6 +26,8 @@ export type Reply =
   | { readonly kind: 'flushed'; readonly packs: number; readonly error: StoredError | null; readonly buffers: readonly ArrayBuffer[] }
   | { readonly kind: 'answer'; readonly id: number; readonly value: unknown }
   | { readonly kind: 'refusal'; readonly id: number; readonly error: StoredError }
+  /** Nobody has asked: the store goes on in spite of it. */
+  | { readonly kind: 'trouble'; readonly error: StoredError }
 
 interface Waiting {
   readonly id: number
@@ -69,14 +71,22 @@ export class EngineServer {
     if (flushes) this.#flush()
     const next = this.#calls[0]
     if (next === undefined || next.after > this.#settled) return flushes
-    this.#calls.shift()
     try {
+      // What takes long to reach is reached in steps, so that flushes go on.
+      if (next.call.op === 'read' && this.#engine.reaches?.(next.call.after) === false) return true
+      this.#calls.shift()
       const { value, transfer } = this.#carryOut(next.call)
       this.#reply({ kind: 'answer', id: next.id, value }, transfer)
     } catch (error) {
+      if (this.#calls[0] === next) this.#calls.shift()
       this.#reply({ kind: 'refusal', id: next.id, error: storedError(error) }, [])
     }
     return true
+  }
+
+  /** What the engine has found by itself. */
+  tell(): void {
+    for (const error of this.#engine.takeTroubles?.() ?? []) this.#reply({ kind: 'trouble', error: storedError(error) }, [])
   }
 
   #flush(): void {

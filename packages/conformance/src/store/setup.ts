@@ -83,6 +83,8 @@ export class Bench {
   store: LogStore
   /** What was told that must not be told, whoever was listening. */
   breach: string | null = null
+  /** What the first store has told by itself. */
+  readonly troubles: AntiphonError[] = []
   #ticket = 0
   #inside = false
   /** Writes that no `done` was told of yet. */
@@ -92,6 +94,7 @@ export class Bench {
   constructor(place: StorePlace) {
     this.place = place
     this.store = place.create()
+    this.store.watch?.((error) => this.troubles.push(error))
   }
 
   start(freshStoreId: StoreId): Promise<StoredState> {

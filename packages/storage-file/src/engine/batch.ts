@@ -61,7 +61,7 @@ export function applyBatch(reader: LogReader, identity: Identity, floor: Zxid, l
         append(log.index, segment, offset + at, offset + next, runHeadAt(bytes, payload))
         break
       case RECORD_TRUNCATE:
-        truncate(reader, log.index, floor, bytes, payload)
+        truncate(reader, log.index, segment, floor, bytes, payload)
         break
       case RECORD_EPOCHS:
         identity.epochs = readEpochs(bytes, payload)
@@ -83,7 +83,7 @@ function append(index: LogIndex, segment: Segment, from: number, to: number, run
   index.append(segment, from, to, run)
 }
 
-function truncate(reader: LogReader, index: LogIndex, floor: Zxid, bytes: Uint8Array, payload: number): void {
+function truncate(reader: LogReader, index: LogIndex, segment: Segment, floor: Zxid, bytes: Uint8Array, payload: number): void {
   const zxid = u64(bytes, payload) as Zxid
   const point = reader.pointAt(index, zxid)
   if (point === null) throw invalidArgument(`truncation to ${formatZxid(zxid)}, which the log does not hold`)
@@ -91,4 +91,5 @@ function truncate(reader: LogReader, index: LogIndex, floor: Zxid, bytes: Uint8A
   if (zxid < floor) throw invalidArgument(`truncation to ${formatZxid(zxid)}, below the snapshot at ${formatZxid(floor)}`)
   putU64(bytes, payload + 16, point.time)
   index.truncate(point)
+  if (zxid < segment.lowest) segment.lowest = zxid
 }

@@ -1,4 +1,4 @@
-import { AntiphonError, invalidArgument, type Run, type SnapshotMeta, type StoredState, type StoreId, type Zxid } from '@antiphon/ports'
+import { type AntiphonError, invalidArgument, type Run, type SnapshotMeta, type StoredState, type StoreId, type Zxid } from '@antiphon/ports'
 import {
   type Disk,
   EngineBase,
@@ -14,22 +14,13 @@ import {
 } from '@antiphon/storage-kit'
 import { Assembler, applyBatch } from './batch.ts'
 import { RECORD_SEAL } from './format.ts'
-import { emptyLog, type Identity, type Log, LogFiles, type LogSettings, SEAL_BYTES } from './log-files.ts'
+import { LogBehind } from './log-behind.ts'
+import { emptyLog, type Identity, type Log, LogFiles, type LogSettings, NO_EPOCHS, SEAL_BYTES } from './log-files.ts'
 import { LogIndex, type Segment } from './log-index.ts'
 import { LogReader } from './log-reader.ts'
 import { type SegmentSummary, segmentsOf } from './log-summary.ts'
-import { NO_EPOCHS, recover } from './recovery.ts'
-
-export interface EngineOptions {
-  /** A log segment is left when the next batch would make it longer than this. 64 MiB unless told. */
-  readonly segmentBytes?: number
-  /** How far in front of the writes files are kept zero-filled, in idle moments: a flush of zero-filled blocks is cheaper. 16 MiB unless told; 0: not at all. */
-  readonly aheadBytes?: number
-  /** What the packs of one batch come to at most, unless one alone is larger. 8 MiB unless told. */
-  readonly batchBytesMax?: number
-}
-
-const FILL_BYTES = 512 * 1024
+import { recover } from './recovery.ts'
+import { type EngineOptions, engineSettings } from './settings.ts'
 
 /**
  * The file store, synchronous and pure over a `Disk`. One at a time on a folder: its host sees to that.
@@ -43,6 +34,7 @@ export class FileEngine extends EngineBase<Log> {
   #files: LogFiles
   #identity: Identity = { storeId: '', founding: null, epochs: NO_EPOCHS }
   #log: Log = emptyLog(0, false)
+  #behind: LogBehind
   #sealed = true
   readonly #assembler = new Assembler()
   /** Files of a generation that was replaced: they stay until a batch follows the installation, so that its rot cannot bring them back. */
@@ -53,6 +45,7 @@ export class FileEngine extends EngineBase<Log> {
     super(disk, batchBytesMax)
     this.#settings = settings
     this.#reader = new LogReader(this.disk)
+    this.#behind = new LogBehind(this.disk)
     this.#files = new LogFiles(this.disk, this.#settings, 1)
   }
 
@@ -78,8 +71,9 @@ export class FileEngine extends EngineBase<Log> {
     this.#log = found.log
     this.#sealed = found.sealed
     this.#files = new LogFiles(this.disk, this.#settings, found.nextNumber)
-    const { nextGeneration, snapshots } = found
-    this.adopt({ storeId, generation: found.log.generation, nextGeneration, snapshots })
+    this.#behind = found.behind
+    const { nextGeneration, snapshots, damaged } = found
+    this.adopt({ storeId, generation: found.log.generation, nextGeneration, snapshots, damaged })
     const snapshot = this.checkNewest()
     if (snapshot !== null) this.#log.index.adoptEndPoints(snapshot.zxid, snapshot.endPoints)
     if (found.outdated.length > 0) {
@@ -88,13 +82,13 @@ export class FileEngine extends EngineBase<Log> {
       else if (!this.seal()) throw this.failed!
       this.garbage.removeAll()
     }
-    const { start, tail, endPoints } = this.#log.index
+    const { tail, endPoints } = this.#log.index
     return {
       storeId,
       founding,
       epochs,
       snapshot,
-      log: { start: start.zxid, last: tail.zxid, checksum: tail.checksum, endPoints: [...endPoints], time: tail.time },
+      log: { start: this.start, last: tail.zxid, checksum: tail.checksum, endPoints: [...endPoints], time: tail.time },
     }
   }
 
@@ -113,27 +107,56 @@ export class FileEngine extends EngineBase<Log> {
     }
   }
 
-  /** One step, of a millisecond or so, of what can wait: removal of files, zero-filling. False when nothing is left. */
+  /** One step, of a millisecond or so, of what can wait: removal of files, zero-filling, reading what was not read when the store was opened. False when nothing is left. */
   background(): boolean {
     if (this.failed !== null) return false
     if (this.garbage.removeOne()) return true
     try {
-      return this.#files.fill(this.#log)
+      return this.#files.fill(this.#log) || this.lookBehind()
     } catch (error) {
       this.fail(error)
       return false
     }
   }
 
-  protected get start(): Zxid {
+  /**
+   * One step of reading what was not read when the store was opened; false when nothing is left. Damage there is no end of the store, for the newest snapshot stands for all of it:
+   * it is told, and whoever reads there is refused.
+   */
+  lookBehind(): boolean {
+    if (this.#behind.isEmpty || this.#behind.damage !== null) return false
+    try {
+      this.#behind.step(this.#log.index)
+    } catch (error) {
+      this.trouble(error as AntiphonError)
+    }
+    return true
+  }
+
+  /** What is behind it was read, or can not be. */
+  get indexedFrom(): Zxid {
     return this.#log.index.start.zxid
   }
 
+  /** Whether everything behind `zxid` can be read at once; if not, a step was done towards that. @throws AntiphonError CORRUPT, DISK_FAILED */
+  reaches(zxid: Zxid): boolean {
+    if (this.failed !== null) throw this.failed
+    if (this.#behind.isEmpty || zxid >= this.indexedFrom) return true
+    this.#behind.step(this.#log.index)
+    return false
+  }
+
+  protected get start(): Zxid {
+    return Math.min(this.indexedFrom, this.#behind.start) as Zxid
+  }
+
   protected readLog(after: Zxid, upTo: Zxid, bytesMax: number): Run[] {
+    while (!this.reaches(after));
     return this.#reader.read(this.#log.index, after, upTo, bytesMax)
   }
 
   protected pointAt(zxid: Zxid): Point | null {
+    while (!this.reaches(zxid));
     return this.#reader.pointAt(this.#log.index, zxid)
   }
 
@@ -145,11 +168,14 @@ export class FileEngine extends EngineBase<Log> {
     this.#drop(segments)
   }
 
-  protected dropThrough(limit: Zxid): void {
+  protected dropThrough(limit: Zxid, keepFrom: Zxid): void {
     const { segments, index } = this.#log
-    const needed = index.extents.find(({ end }) => end.zxid > limit)?.segment ?? segments.at(-1)!
+    const needed = this.#behind.firstNeeded(limit, keepFrom) ?? index.extents.find(({ end }) => end.zxid > limit)?.segment ?? segments.at(-1)!
     const dropped = segments.splice(0, segments.indexOf(needed))
-    if (dropped.length > 0) index.dropBefore(needed)
+    if (dropped.length > 0) {
+      this.#behind.dropBefore(needed)
+      index.dropBefore(needed)
+    }
     this.#drop(dropped)
   }
 
@@ -164,6 +190,7 @@ export class FileEngine extends EngineBase<Log> {
   }
 
   protected release(): void {
+    this.#behind.close()
     for (const { segments } of [this.#log, ...this.stagedLogs]) for (const segment of segments) this.#closeSegment(segment)
   }
 
@@ -207,6 +234,8 @@ export class FileEngine extends EngineBase<Log> {
     log.staged = false
     log.lastBatch = this.#log.lastBatch
     this.#log = log
+    this.#behind.close()
+    this.#behind = new LogBehind(this.disk)
     return replaced
   }
 
@@ -241,19 +270,4 @@ export class FileEngine extends EngineBase<Log> {
     }
     segment.file = null
   }
-}
-
-/** The options, checked, with what is not told filled in. @throws AntiphonError INVALID_SETTINGS */
-export function engineSettings(options: EngineOptions): LogSettings & { readonly batchBytesMax: number } {
-  const segmentBytes = atLeast(options.segmentBytes ?? 64 * 1024 * 1024, 1024, 'segmentBytes')
-  const aheadBytes = Math.min(segmentBytes, atLeast(options.aheadBytes ?? 16 * 1024 * 1024, 0, 'aheadBytes'))
-  const batchBytesMax = atLeast(options.batchBytesMax ?? 8 * 1024 * 1024, 1, 'batchBytesMax')
-  return { segmentBytes, aheadBytes, fillBytes: Math.min(FILL_BYTES, aheadBytes), batchBytesMax }
-}
-
-function atLeast(value: number, min: number, name: string): number {
-  if (Number.isSafeInteger(value) && value >= min && value <= 2 ** 30) return value
-  throw new AntiphonError('INVALID_SETTINGS', `${name} must be an integer from ${min} to 2^30, not ${value}`, {
-    remedy: `Correct \`${name}\`, or leave it out.`,
-  })
 }

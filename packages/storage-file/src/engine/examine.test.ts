@@ -110,7 +110,7 @@ test('one damaged snapshot does not hide another', () => {
   const driver = filled()
   const { snapshots } = describe(driver.disk)
   for (const { file, bytes } of snapshots) driver.disk.flip(file, bytes - 40, 2)
-  expect(verifyStore(driver.disk).damages.map(({ file }) => file)).toEqual(snapshots.map(({ file }) => file))
+  expect(verifyStore(driver.disk).damages.map(({ file }) => file)).toEqual(snapshots.map(({ file }) => file).toReversed())
 })
 
 test('a last batch that a crash has torn is no damage, and is told', () => {

@@ -55,6 +55,8 @@ const NO_STORE_ID = '0'.repeat(32)
 export class Examination {
   readonly engine: FileEngine
   readonly state: StoredState
+  /** What the store goes on in spite of. */
+  readonly #troubles: readonly AntiphonError[]
   readonly #disk: OverlayDisk
   /** As they were before recovery did its work. */
   readonly #originals: ReadonlyMap<string, FileHandle>
@@ -69,6 +71,8 @@ export class Examination {
     try {
       this.state = this.engine.open(NO_STORE_ID)
       if (this.state.storeId === NO_STORE_ID) throw corruptAt(MARKER_NAME, 0, 'the checksum does not match')
+      while (this.engine.lookBehind());
+      this.#troubles = this.engine.takeTroubles()
     } catch (error) {
       this.#disk.end()
       throw error
@@ -87,7 +91,13 @@ export class Examination {
       snapshots.push({ file, bytes: this.#sizeOf(file), meta: reader.meta, chunkBytes: reader.bytes })
       this.engine.closeSnapshot(reader)
     }
-    const used = new Set([MARKER_NAME, ...segments.map(({ file }) => file), ...this.engine.snapshots.map((zxid) => snapshotName(generation, zxid))])
+    const passedOver = this.#troubles.map(({ details }) => String(details['file']))
+    const used = new Set([
+      MARKER_NAME,
+      ...passedOver,
+      ...segments.map(({ file }) => file),
+      ...this.engine.snapshots.map((zxid) => snapshotName(generation, zxid)),
+    ])
     const { lastBatch, sealed } = this.engine
     return {
       ...this.state,
@@ -108,6 +118,7 @@ export class Examination {
     const store = this.describe()
     const damages: Damage[] = []
     const read = { entries: 0, entryBytes: 0, chunks: 0, chunkBytes: 0 }
+    for (const trouble of this.#troubles) damages.push(damageOf(trouble))
     collect(damages, () => {
       for (const { entries, bytes } of this.#entries()) {
         read.entries += entries
@@ -130,8 +141,8 @@ export class Examination {
   }
 
   *#entries(): Generator<{ readonly entries: number; readonly bytes: number }> {
-    const { start, last, checksum } = this.state.log
-    let after = start
+    const { last, checksum } = this.state.log
+    let after = this.engine.indexedFrom
     let end: Checksum | null = null
     while (after < last) {
       const runs = this.engine.read(after, last, READ_BYTES)
@@ -234,7 +245,8 @@ function collect(damages: Damage[], look: () => void): void {
   try {
     look()
   } catch (error) {
-    damages.push(damageOf(error))
+    const others = (error as Partial<AntiphonError>).details?.['others'] ?? []
+    damages.push(damageOf(error), ...(others as readonly Damage[]))
   }
 }
 

@@ -1,4 +1,4 @@
-import { type Checksum, corrupt, type Epochs, type Founding, type StoreId } from '@antiphon/ports'
+import { type Checksum, corrupt, type Epochs, type Founding, type StoreId, type Zxid } from '@antiphon/ports'
 import {
   expectVersion,
   type Point,
@@ -29,6 +29,8 @@ const MARKER_MAGIC = 0x414e5450 // 'ANTP'
 const SEGMENT_MAGIC = 0x414e544c // 'ANTL'
 const ID_DIGITS = 32
 const SEGMENT_HEAD_BYTES_MIN = 88
+/** Behind the founding record. A head without them ends in less padding than that. */
+const LEFT_BYTES = 16
 export const SEGMENT_HEAD_BYTES_MAX = 65_536
 
 export function samePoint(a: Point, b: Point): boolean {
@@ -92,6 +94,16 @@ export function recordHolds(bytes: Uint8Array, at: number, salt: number, offset:
   return u32(bytes, at) === recordChecksum(bytes, at, salt, offset)
 }
 
+/** What is known for good of a segment once it has been left. */
+export interface LeftSegment {
+  /** Of its file. */
+  readonly number: number
+  /** Behind its last record. */
+  readonly end: number
+  /** What truncations in it left of the history in front of it: at most the head's `previous`. */
+  readonly lowest: Zxid
+}
+
 /** Of one segment: what is needed to go on from it, should it be the only one (rule 3). */
 export interface SegmentHead {
   readonly storeId: StoreId
@@ -103,6 +115,8 @@ export interface SegmentHead {
   readonly firstBatch: number
   /** The history up to the segment. */
   readonly previous: Point
+  /** The segment that was left for this one; null when the log begins here. */
+  readonly left: LeftSegment | null
   readonly epochs: Epochs
   readonly founding: Founding | null
 }
@@ -110,7 +124,7 @@ export interface SegmentHead {
 export function encodeSegmentHead(head: SegmentHead): Uint8Array {
   const founding = head.founding === null ? null : encodeFounding(head.founding)
   const { accepted, acceptedFrom, current } = head.epochs
-  const length = padded(SEGMENT_HEAD_BYTES_MIN + (founding?.length ?? 0))
+  const length = padded(SEGMENT_HEAD_BYTES_MIN + (founding?.length ?? 0) + LEFT_BYTES)
   const writer = new ByteWriter(length)
     .u32(SEGMENT_MAGIC)
     .u16(FORMAT_VERSION)
@@ -129,6 +143,10 @@ export function encodeSegmentHead(head: SegmentHead): Uint8Array {
     .u64(acceptedFrom?.nonce ?? 0)
     .u32(founding?.length ?? 0)
   if (founding !== null) writer.raw(founding)
+  writer
+    .u32(head.left?.number ?? 0)
+    .u32(head.left?.end ?? 0)
+    .u64(head.left?.lowest ?? 0)
   while (writer.length < length - 4) writer.u8(0)
   return writer.u32(crc32(writer.finish())).finish()
 }
@@ -151,7 +169,9 @@ export function decodeSegmentHead(bytes: Uint8Array): { head: SegmentHead; lengt
   const epochs = takeEpochs(reader)
   const foundingBytes = reader.u32(reader.remaining)
   const founding = foundingBytes === 0 ? null : decodeFounding(reader.raw(foundingBytes))
-  return { head: { storeId, generation, staged, installs, firstBatch, previous, epochs, founding }, length }
+  const number = reader.remaining < LEFT_BYTES ? 0 : reader.u32()
+  const left = number === 0 ? null : { number, end: reader.u32(), lowest: reader.zxid() }
+  return { head: { storeId, generation, staged, installs, firstBatch, previous, left, epochs, founding }, length }
 }
 
 export function encodeMarker(storeId: StoreId): Uint8Array {

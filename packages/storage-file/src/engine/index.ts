@@ -21,8 +21,9 @@ export {
   type StoredError,
   snapshotName,
 } from '@antiphon/storage-kit'
-export { type EngineOptions, engineSettings, FileEngine } from './engine.ts'
+export { FileEngine } from './engine.ts'
 export { Examination, type SegmentDescription, type StoreDescription, verifyStore } from './examine.ts'
 export { MARKER_NAME, parseName } from './format.ts'
 export { DiskFault, MemoryDisk } from './memory-disk.ts'
 export { OverlayDisk } from './overlay-disk.ts'
+export { type EngineOptions, engineSettings } from './settings.ts'

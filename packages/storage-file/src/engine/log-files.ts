@@ -10,6 +10,8 @@ export interface Identity {
   epochs: Epochs
 }
 
+export const NO_EPOCHS: Epochs = { accepted: 0, acceptedFrom: null, current: 0 }
+
 export interface LogSettings {
   /** A segment is left when the next batch would make it longer; a larger batch gets a larger segment. */
   readonly segmentBytes: number
@@ -79,11 +81,12 @@ export class LogFiles {
       installs: does === 'install',
       firstBatch: log.lastBatch + 1,
       previous: log.index.tail,
+      left: last === undefined ? null : { number: last.number, end: last.end, lowest: last.lowest },
     }
     const prefix = encodeSegmentHead(head)
     const number = this.#spare !== null && this.#spare.generation === log.generation ? this.#spare.number : this.#nextNumber++
     const name = segmentName(log.generation, number)
-    const segment: Segment = { name, number, head, file: null, begin: prefix.length, end: 0, filled: 0 }
+    const segment: Segment = { name, number, head, file: null, begin: prefix.length, end: 0, filled: 0, lowest: head.previous.zxid }
     return { segment, offset: 0, prefix }
   }
 

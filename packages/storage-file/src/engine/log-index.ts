@@ -15,6 +15,8 @@ export interface Segment {
   end: number
   /** The file is zero-filled or written up to here. */
   filled: number
+  /** What truncations in it have left of the history in front of it: never increases. */
+  lowest: Zxid
 }
 
 /** Records that stand together, follow each other in the history and are of one epoch: what the index knows of them, and no more. */
@@ -39,7 +41,7 @@ const EMPTY: Point = { zxid: ZERO, checksum: 0, time: 0 }
 /** Where the history's entries stand: sparse, so that its size is a fraction of a percent of the log's. */
 export class LogIndex {
   #start: Point
-  readonly #extents: Extent[] = []
+  #extents: Extent[] = []
   #ends: EpochEnd[]
 
   constructor(start: Point = EMPTY, endPoints: readonly EpochEnd[] = []) {
@@ -111,6 +113,12 @@ export class LogIndex {
     const kept = this.#extents.findIndex((extent) => extent.segment.number >= from.number)
     const dropped = this.#extents.splice(0, kept < 0 ? this.#extents.length : kept)
     this.#start = dropped.at(-1)?.end ?? this.#start
+  }
+
+  /** The history before the start: `earlier` ends where this one begins. */
+  prepend({ start, extents }: LogIndex): void {
+    this.#start = start
+    this.#extents = [...extents, ...this.#extents]
   }
 
   /** A snapshot's end points stand for what the log does not hold. */

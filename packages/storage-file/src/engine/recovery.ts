@@ -1,41 +1,26 @@
-import { corrupt, type Epochs, type Founding, type StoreId, type Zxid } from '@antiphon/ports'
+import { corrupt, type Epochs, type Founding, type StoreId, ZERO, type Zxid } from '@antiphon/ports'
 import {
   ASIDE,
   type CheckedDisk,
   corruptAt,
-  expectVersion,
+  type DamagedSnapshot,
   type FileHandle,
-  foreignFolder,
-  isForeign,
+  newestSound,
+  noOtherSnapshot,
   type Point,
   RECORD_EPOCHS,
   RECORD_FOUNDING,
   RECORD_HEAD_BYTES,
-  RECORD_RUN,
-  RECORD_TRUNCATE,
   readEpochs,
   recordLength,
-  runHeadAt,
   snapshotName,
-  u32,
-  u64,
 } from '@antiphon/storage-kit'
 import { decodeFounding } from '@antiphon/wire'
-import {
-  decodeMarker,
-  encodeMarker,
-  encodeSegmentHead,
-  FORMAT_VERSION,
-  MARKER_NAME,
-  parseName,
-  RECORD_SEAL,
-  recordSalt,
-  type SegmentHead,
-  samePoint,
-  segmentName,
-} from './format.ts'
-import { emptyLog, type Log, type LogSettings } from './log-files.ts'
+import { encodeSegmentHead, MARKER_NAME, parseName, RECORD_SEAL, recordSalt, type SegmentHead, samePoint } from './format.ts'
+import { LogBehind, takeIntoIndex } from './log-behind.ts'
+import { emptyLog, type Log, type LogSettings, NO_EPOCHS } from './log-files.ts'
 import { LogIndex, type Segment } from './log-index.ts'
+import { identify } from './marker.ts'
 import { FileReader, findLaterRecord, isPrefix, type RecordVisit, type Scan, scanBatches } from './scan.ts'
 
 /** What the folder holds, all of it durable. */
@@ -46,19 +31,22 @@ export interface Recovered {
   readonly log: Log
   /** The last batch is an empty one, or there is none. */
   readonly sealed: boolean
-  /** Of the installed generation, ascending. */
+  /** What the log holds in front of its index. */
+  readonly behind: LogBehind
+  /** Of the installed generation, ascending; the last one holds. */
   readonly snapshots: readonly Zxid[]
+  /** Newer ones, newest first. The log stands for them. */
+  readonly damaged: readonly DamagedSnapshot[]
   /** Files of generations before the installed one: not to be removed before a batch follows the installation. */
   readonly outdated: readonly string[]
   readonly nextNumber: number
   readonly nextGeneration: number
 }
 
-export const NO_EPOCHS: Epochs = { accepted: 0, acceptedFrom: null, current: 0 }
-
 /**
- * Recovers, in this order: the marker; a folder that was never finished is begun anew. Which generation is installed. Its segments, each batch verified. The last
- * segment's live records are copied to a fresh file, because what can be read back need not be durable (rule 4). Leftovers are removed.
+ * Recovers, in this order: the marker; a folder that was never finished is begun anew. Which generation is installed. Its newest snapshot that holds. The segments that it does not
+ * stand for, each batch verified; those before are only found to be there. The last segment's live records are copied to a fresh file, because what can be read back need not be
+ * durable (rule 4). Leftovers are removed.
  * @throws AntiphonError CORRUPT, FOLDER_FOREIGN, VERSION_MISMATCH, DISK_FULL, DISK_FAILED
  */
 export function recover(disk: CheckedDisk, freshStoreId: StoreId, settings: LogSettings): Recovered {
@@ -69,63 +57,6 @@ export function recover(disk: CheckedDisk, freshStoreId: StoreId, settings: LogS
     return new Recovery(disk, storeId, names, opened).run(settings)
   } finally {
     for (const { file } of opened) if (file !== null) disk.close(file)
-  }
-}
-
-function identify(disk: CheckedDisk, freshStoreId: StoreId): StoreId {
-  const names = disk.list()
-  if (!names.includes(MARKER_NAME)) {
-    if (isForeign(names, MARKER_NAME)) throw foreignFolder(names, MARKER_NAME)
-    return create(disk, names, freshStoreId)
-  }
-  const file = disk.open(MARKER_NAME, 'read')
-  try {
-    const bytes = new Uint8Array(Math.min(disk.size(file), 4096))
-    const marker = disk.read(file, bytes, 0) === bytes.length ? decodeMarker(bytes) : null
-    if (marker === null) {
-      if (names.some((name) => parseName(name) !== null)) throw corruptAt(MARKER_NAME, 0, 'the checksum does not match')
-      return create(disk, names, freshStoreId)
-    }
-    expectVersion(marker.version, FORMAT_VERSION, 'the store')
-    return marker.storeId
-  } finally {
-    disk.close(file)
-  }
-}
-
-/** The marker gets its name last: a folder with it holds a whole store. */
-function create(disk: CheckedDisk, names: readonly string[], storeId: StoreId): StoreId {
-  const leftovers = names.filter((name) => parseName(name) !== null)
-  for (const name of leftovers) disk.remove(name)
-  // Without the marker they would be somebody else's files.
-  if (leftovers.length > 0) disk.syncDirectory()
-  for (const name of [MARKER_NAME, MARKER_NAME + ASIDE]) if (names.includes(name)) disk.remove(name)
-  writeWhole(disk, MARKER_NAME + ASIDE, encodeMarker(storeId))
-  disk.syncDirectory()
-  const head: SegmentHead = {
-    storeId,
-    generation: 0,
-    staged: false,
-    installs: false,
-    firstBatch: 1,
-    previous: new LogIndex().start,
-    epochs: NO_EPOCHS,
-    founding: null,
-  }
-  writeWhole(disk, segmentName(0, 1), encodeSegmentHead(head))
-  disk.syncDirectory()
-  disk.rename(MARKER_NAME + ASIDE, MARKER_NAME)
-  disk.syncDirectory()
-  return storeId
-}
-
-function writeWhole(disk: CheckedDisk, name: string, bytes: Uint8Array): void {
-  const file = disk.open(name, 'create')
-  try {
-    disk.write(file, bytes, 0)
-    disk.sync(file)
-  } finally {
-    disk.close(file)
   }
 }
 
@@ -140,11 +71,34 @@ interface LogFile {
   readonly begin: number
 }
 
+type LiveFile = LogFile & { readonly head: SegmentHead }
+
+function isLive(file: LogFile): file is LiveFile {
+  return file.head !== null
+}
+
+/**
+ * `from`: the last one that begins at or below the snapshot at `base`; whatever is above it in the history stands there or later. `begin`: from there on none is missing. Where heads
+ * do not tell, everything is to be scanned.
+ */
+function rangesOf(files: readonly LiveFile[], base: Zxid): { readonly begin: number; readonly from: number } {
+  const from = Math.max(
+    0,
+    files.findLastIndex(({ head }) => head.previous.zxid <= base),
+  )
+  let begin = from
+  while (begin > 0 && files[begin]!.head.left?.number === files[begin - 1]!.number) begin--
+  const { left, firstBatch, installs } = files[begin]!.head
+  const isFirst = firstBatch === 1 || installs
+  return begin > 0 && left === null && !isFirst ? { begin: 0, from: 0 } : { begin, from }
+}
+
 class Recovery {
   readonly #disk: CheckedDisk
   readonly #storeId: StoreId
   readonly #names: readonly string[]
   readonly #opened: LogFile[]
+  #behind: LogBehind
   readonly #garbage: string[] = []
   #log: Log = emptyLog(0, false)
   #founding: Founding | null = null
@@ -158,6 +112,7 @@ class Recovery {
     this.#storeId = storeId
     this.#names = names
     this.#opened = opened
+    this.#behind = new LogBehind(disk)
   }
 
   run(settings: LogSettings): Recovered {
@@ -165,9 +120,11 @@ class Recovery {
     const { installed, above, below } = this.#chooseGeneration(files)
     const generation = installed[0]!.generation
     this.#log = emptyLog(generation, false)
-    this.#scan(installed)
+    const found = this.#findSnapshots(generation)
+    const { meta: snapshot, damaged } = newestSound(this.#disk, found, this.#storeId, generation)
+    this.#scan(installed, snapshot?.zxid ?? ZERO)
     for (const file of above) this.#assertDead(file)
-    const snapshots = this.#snapshots(generation)
+    this.#assertReaches(generation, found.at(-1) ?? ZERO, snapshot?.zxid ?? ZERO, damaged)
     for (const { name } of above) this.#garbage.push(name)
     for (const name of this.#garbage) this.#disk.remove(name)
     this.#copyLast(settings)
@@ -184,7 +141,9 @@ class Recovery {
       epochs: this.#epochs,
       log: this.#log,
       sealed: this.#sealed || this.#log.lastBatch === 0,
-      snapshots,
+      behind: this.#behind,
+      snapshots: found.slice(0, found.length - damaged.length),
+      damaged,
       outdated,
       nextNumber: Math.max(0, ...numbers) + 1,
       nextGeneration: Math.max(0, ...generations) + 1,
@@ -234,11 +193,15 @@ class Recovery {
     if (!head!.installs) return true
     const salt = recordSalt(this.#storeId, head!.generation)
     let whole = false
-    const { bad, end } = scanBatches(reader, begin, salt, head!.firstBatch, false, () => (whole = true))
+    const first = (): boolean => {
+      whole = true
+      return false
+    }
+    const { bad, end } = scanBatches(reader, begin, salt, head!.firstBatch, false, first)
     if (whole) return true
     // Another reading: a whole generation depends on it.
     reader.release()
-    const again = scanBatches(reader, begin, salt, head!.firstBatch, false, () => (whole = true))
+    const again = scanBatches(reader, begin, salt, head!.firstBatch, false, first)
     if (whole) throw corruptAt(name, Math.min(end, again.end), 'two readings of what stands here differ')
     // By a reading of its own, each time.
     const finds = (): boolean => {
@@ -250,19 +213,35 @@ class Recovery {
     return false
   }
 
-  /** Reads the installed generation's log. */
-  #scan(files: readonly LogFile[]): void {
+  /** Reads the installed generation's log, from where the snapshot at `base` does not stand for it. */
+  #scan(files: readonly LogFile[], base: Zxid): void {
     const lastAt = files.findLastIndex(({ head }) => head !== null)
-    for (let i = 0; i < files.length; i++) {
-      const file = files[i]!
-      if (i > lastAt) {
-        this.#assertDead(file)
-        this.#garbage.push(file.name)
-        continue
-      }
-      if (file.head === null) throw corruptAt(file.name, 0, 'the head does not hold, but later segments follow')
-      this.#scanSegment(file, file.head, i === lastAt)
+    for (const file of files.slice(lastAt + 1)) {
+      this.#assertDead(file)
+      this.#garbage.push(file.name)
     }
+    const live: LiveFile[] = []
+    for (const file of files.slice(0, lastAt + 1)) {
+      if (!isLive(file)) throw corruptAt(file.name, 0, 'the head does not hold, but later segments follow')
+      live.push(file)
+    }
+    const { begin, from } = rangesOf(live, base)
+    // Leftovers of a compaction.
+    for (const { name } of live.slice(0, begin)) this.#garbage.push(name)
+    for (let i = from; i < live.length; i++) this.#scanSegment(live[i]!, live[i]!.head, i === live.length - 1)
+    const behind = live.slice(begin, from)
+    if (this.#log.segments[0]!.name === live[from]!.name) this.#trust(behind, live[from]!)
+    else for (const { name } of behind) this.#garbage.push(name)
+  }
+
+  /** What follows them begins in `next`. */
+  #trust(files: readonly LiveFile[], next: LiveFile): void {
+    const segments = files.map(({ name, number, head, begin, reader }, i): Segment => {
+      const { left } = (files[i + 1] ?? next).head
+      return { name, number, head, file: null, begin, end: left!.end, filled: reader.size, lowest: left!.lowest }
+    })
+    this.#log.segments.unshift(...segments)
+    this.#behind = new LogBehind(this.#disk, segments, next.head)
   }
 
   #scanSegment(file: LogFile, head: SegmentHead, last: boolean): void {
@@ -279,7 +258,7 @@ class Recovery {
       this.#founding = head.founding
     }
     const salt = recordSalt(this.#storeId, head.generation)
-    const segment: Segment = { name, number: file.number, head, file: null, begin, end: begin, filled: reader.size }
+    const segment: Segment = { name, number: file.number, head, file: null, begin, end: begin, filled: reader.size, lowest: head.previous.zxid }
     this.#log.segments.push(segment)
     const scan = scanBatches(reader, begin, salt, head.firstBatch, head.staged, (records) => this.#apply(segment, records))
     const { end, lastBatch, bad } = scan
@@ -296,7 +275,7 @@ class Recovery {
   /** What is behind the end is dropped for good, so two readings must agree on where it is: a disk may once give what stands in another place. */
   #assertSame({ name, head, begin }: Segment, { end, lastBatch }: Pick<Scan, 'end' | 'lastBatch'>, reader: FileReader): void {
     const salt = recordSalt(this.#storeId, head.generation)
-    const again = scanBatches(reader, begin, salt, head.firstBatch, head.staged, () => undefined)
+    const again = scanBatches(reader, begin, salt, head.firstBatch, head.staged, () => true)
     if (again.end !== end || again.lastBatch !== lastBatch) throw corruptAt(name, Math.min(end, again.end), 'two readings of what stands here differ')
     this.#assertLast(name, reader, again, salt, head.staged)
   }
@@ -320,25 +299,17 @@ class Recovery {
     this.#log = emptyLog(this.#log.generation, false, new LogIndex(previous))
   }
 
-  #apply(segment: Segment, records: readonly RecordVisit[]): void {
+  #apply(segment: Segment, records: readonly RecordVisit[]): true {
     const { index } = this.#log
     this.#sealed = records.length === 1 && records[0]!.kind === RECORD_SEAL
-    for (const { kind, offset, next, bytes } of records) {
+    for (const record of records) {
+      takeIntoIndex(index, segment, record)
+      const { kind, bytes } = record
       const at = RECORD_HEAD_BYTES
-      if (kind === RECORD_RUN) {
-        const run = runHeadAt(bytes, at)
-        const { tail } = index
-        if (run.previous !== tail.zxid || run.previousChecksum !== tail.checksum)
-          throw corruptAt(segment.name, offset, 'entries do not follow the history before them')
-        index.append(segment, offset, next, run)
-      } else if (kind === RECORD_TRUNCATE) {
-        index.truncate({ zxid: u64(bytes, at) as Zxid, checksum: u32(bytes, at + 8), time: u64(bytes, at + 16) })
-      } else if (kind === RECORD_EPOCHS) {
-        this.#epochs = readEpochs(bytes, at)
-      } else if (kind === RECORD_FOUNDING) {
-        this.#founding = decodeFounding(bytes.subarray(at, at + recordLength(bytes, 0)))
-      }
+      if (kind === RECORD_EPOCHS) this.#epochs = readEpochs(bytes, at)
+      else if (kind === RECORD_FOUNDING) this.#founding = decodeFounding(bytes.subarray(at, at + recordLength(bytes, 0)))
     }
+    return true
   }
 
   /** Nothing of a file that does not count may prove that it had been reported. */
@@ -348,7 +319,8 @@ class Recovery {
     if (later !== null) throw corruptAt(name, 0, `the head does not hold, but batch ${later.batch} follows at ${later.offset}`)
   }
 
-  #snapshots(generation: number): Zxid[] {
+  /** Those of the installed generation, ascending. */
+  #findSnapshots(generation: number): Zxid[] {
     const found: Zxid[] = []
     for (const name of this.#names) {
       const parsed = parseName(name)
@@ -356,15 +328,18 @@ class Recovery {
       if (parsed.generation === generation) found.push(parsed.number as Zxid)
       else if (parsed.generation > generation) this.#garbage.push(name)
     }
-    found.sort((a, b) => a - b)
-    const newest = found.at(-1) ?? 0
+    return found.sort((a, b) => a - b)
+  }
+
+  /** Snapshot, at `base`, and log together have everything. `newest` may be one of the damaged snapshots. */
+  #assertReaches(generation: number, newest: Zxid, base: Zxid, damaged: readonly DamagedSnapshot[]): void {
     const { start, tail } = this.#log.index
-    if (start.zxid > newest) {
+    if (start.zxid > base) {
+      if (damaged.length > 0) throw noOtherSnapshot(damaged)
       const { file, offset } = this.#gap ?? { file: this.#log.segments[0]!.name, offset: 0 }
       throw corruptAt(file, offset, 'what follows here is missing, and no snapshot stands for it')
     }
-    if (newest > tail.zxid) throw corruptAt(snapshotName(generation, newest as Zxid), 0, 'the snapshot is ahead of the log')
-    return found
+    if (newest > tail.zxid) throw corruptAt(snapshotName(generation, newest), 0, 'the snapshot is ahead of the log')
   }
 
   /** What can be read need not be on the disk: an earlier process may have seen a flush fail. So the last segment begins anew in a file that was flushed here. */

@@ -116,8 +116,8 @@ export interface Scan {
 }
 
 /**
- * Reads whole batches from `from` on, the first of them numbered `firstBatch`, and hands each to `visit` when all of it has been found to hold. What follows the last one is
- * for the caller to judge.
+ * Reads whole batches from `from` on, the first of them numbered `firstBatch`, and hands each to `visit` when all of it has been found to hold, until it answers false. What follows
+ * the last one is for the caller to judge.
  */
 export function scanBatches(
   reader: FileReader,
@@ -125,7 +125,7 @@ export function scanBatches(
   salt: number,
   firstBatch: number,
   staged: boolean,
-  visit: (records: readonly RecordVisit[]) => void,
+  visit: (records: readonly RecordVisit[], end: number) => boolean,
 ): Scan {
   let end = from
   let batch = firstBatch
@@ -143,11 +143,12 @@ export function scanBatches(
     records.push(record)
     offset = record.next
     if ((recordFlags(bytes, 0) & FLAG_BATCH_END) !== 0) {
-      visit(records)
+      const goesOn = visit(records, offset)
       for (const used of records) spare.push(used)
       records.length = 0
       end = offset
       batch++
+      if (!goesOn) return stop(offset, null)
     }
   }
 }

@@ -41,8 +41,16 @@ export class EngineThread {
   #workOff(drain: (receive: (request: Request) => void) => void): void {
     const receive = (request: Request): void => this.#server.receive(request)
     do drain(receive)
-    while (this.#server.step() || this.#engine.background())
+    while (this.#server.step())
+    this.#wait()
+  }
+
+  /** Nothing is asked: what can wait goes on step by step, each in a turn of its own, so that requests and the seal's timer come in between. */
+  #wait(): void {
+    const isLeft = this.#engine.background()
+    this.#server.tell()
     this.#rest()
+    if (isLeft) this.#later()
   }
 
   #later(): void {
@@ -51,8 +59,9 @@ export class EngineThread {
     setImmediate(() => {
       this.#scheduled = false
       if (this.#stopped) return
-      if (this.#server.step() || this.#engine.background()) this.#later()
-      else this.#rest()
+      if (this.#drain !== null) this.#workOff(this.#drain)
+      else if (this.#server.step()) this.#later()
+      else this.#wait()
     })
   }
 

@@ -34,6 +34,7 @@ export class StoreClient implements LogStore {
   #failed: AntiphonError | null = null
   /** The engine itself is gone: it answers nothing any more, not even `close`. */
   #isLost = false
+  #trouble: (error: AntiphonError) => void = () => undefined
   #opening: Promise<void> | null = null
   #closing: Promise<void> | null = null
 
@@ -50,6 +51,10 @@ export class StoreClient implements LogStore {
 
   constructor(connect: Connect) {
     this.#connect = connect
+  }
+
+  watch(trouble: (error: AntiphonError) => void): void {
+    this.#trouble = trouble
   }
 
   open(freshStoreId: StoreId): Promise<StoredState> {
@@ -198,6 +203,7 @@ export class StoreClient implements LogStore {
       for (const dones of settled) for (const done of dones) done(error)
       return
     }
+    if (reply.kind === 'trouble') return this.#trouble(restoredError(reply.error))
     const answer = this.#answers.get(reply.id)
     this.#answers.delete(reply.id)
     if (reply.kind === 'answer') answer?.resolve(reply.value as never)
