@@ -69,7 +69,7 @@ export const media: StorePlaceCases = (add) => {
   add('EIO at any call while a store is opened, read or written to again loses nothing', 'recorded', (setup) => failingAgain(setup), LONG_MS)
 
   add(
-    'a bit that flips anywhere is refused, or harms nothing: never another state',
+    'a bit that flips anywhere is refused or harms nothing: never another state',
     'damages',
     async (setup) => {
       const { files, chronicle, place } = await finished(setup)
