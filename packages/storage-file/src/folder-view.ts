@@ -28,6 +28,7 @@ export async function viewFolder(folder: string): Promise<FolderView<StoreDescri
   return {
     state,
     description,
+    troubles: examination.troubles,
     inUse,
     async read(after: Zxid, upTo: Zxid, bytesMax: number): Promise<readonly Run[]> {
       expectOpen()

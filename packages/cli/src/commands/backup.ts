@@ -12,6 +12,8 @@ export interface BackupFlags {
 export async function backUp(folder: string, file: string, { snapshotOnly = false }: BackupFlags): Promise<Outcome> {
   const view = await (await placeAt(folder)).view()
   try {
+    const [damage] = view.troubles ?? []
+    if (damage !== undefined) throw damage
     const { snapshot, log } = view.state
     if (snapshotOnly && snapshot === null) throw invalidArgument('there is no snapshot yet', 'Leave out `--snapshot-only`.')
     const upTo = snapshotOnly ? snapshot!.zxid : log.last

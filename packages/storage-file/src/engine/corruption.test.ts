@@ -70,6 +70,20 @@ test('a torn last batch is cut off whole, also when its first sectors are the on
   }
 })
 
+test('a first batch of a segment of which only the head was lost was never reported, whatever stands behind it', () => {
+  const driver = new Driver(new MemoryDisk(), { segmentBytes: 1024, aheadBytes: 0 })
+  driver.open()
+  const segments = (): string[] => driver.disk.list().filter((name) => name.startsWith('log-'))
+  while (segments().length < 4) driver.write({ append: [runBehind(driver.durable.tail, 1, 3)] })
+  const last = segments().sort().at(-1)!
+  driver.disk.flip(last, 20, 3)
+  driver.disk.kill()
+  driver.durable = new Model(undefined, null, driver.durable.runs.slice(0, -1))
+  driver.submitted = driver.durable
+  driver.expectSound()
+  expect(segments()).not.toContain(last)
+})
+
 test('a last batch of which only the padding is missing was never reported, and is cut off like any torn one', () => {
   for (let payload = 20; payload < 28; payload++) {
     const driver = new Driver(new MemoryDisk(), { segmentBytes: 4096, aheadBytes: 0 })

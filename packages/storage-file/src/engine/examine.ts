@@ -55,8 +55,8 @@ const NO_STORE_ID = '0'.repeat(32)
 export class Examination {
   readonly engine: FileEngine
   readonly state: StoredState
-  /** What the store goes on in spite of. */
-  readonly #troubles: readonly AntiphonError[]
+  /** Damage that the store goes on in spite of. */
+  readonly troubles: readonly AntiphonError[]
   readonly #disk: OverlayDisk
   /** As they were before recovery did its work. */
   readonly #originals: ReadonlyMap<string, FileHandle>
@@ -72,7 +72,7 @@ export class Examination {
       this.state = this.engine.open(NO_STORE_ID)
       if (this.state.storeId === NO_STORE_ID) throw corruptAt(MARKER_NAME, 0, 'the checksum does not match')
       while (this.engine.lookBehind());
-      this.#troubles = this.engine.takeTroubles()
+      this.troubles = this.engine.takeTroubles()
     } catch (error) {
       this.#disk.end()
       throw error
@@ -91,7 +91,7 @@ export class Examination {
       snapshots.push({ file, bytes: this.#sizeOf(file), meta: reader.meta, chunkBytes: reader.bytes })
       this.engine.closeSnapshot(reader)
     }
-    const passedOver = this.#troubles.map(({ details }) => String(details['file']))
+    const passedOver = this.troubles.map(({ details }) => String(details['file']))
     const used = new Set([
       MARKER_NAME,
       ...passedOver,
@@ -118,7 +118,7 @@ export class Examination {
     const store = this.describe()
     const damages: Damage[] = []
     const read = { entries: 0, entryBytes: 0, chunks: 0, chunkBytes: 0 }
-    for (const trouble of this.#troubles) damages.push(damageOf(trouble))
+    for (const trouble of this.troubles) damages.push(damageOf(trouble))
     collect(damages, () => {
       for (const { entries, bytes } of this.#entries()) {
         read.entries += entries
@@ -162,7 +162,7 @@ export class Examination {
     if (reader === null) throw corruptAt(file, 0, 'the snapshot is gone')
     try {
       const { meta } = reader
-      const [point] = meta.zxid > this.state.log.start ? this.engine.read((meta.zxid - 1) as Zxid, meta.zxid, 1) : []
+      const [point] = meta.zxid > this.engine.indexedFrom ? this.engine.read((meta.zxid - 1) as Zxid, meta.zxid, 1) : []
       if (meta.zxid !== zxid || (point !== undefined && point.checksum !== meta.checksum))
         throw corruptAt(file, 0, 'the snapshot is not one of the history in the log')
       for (let position: SnapshotPosition | null = reader.begin; position !== null; ) {

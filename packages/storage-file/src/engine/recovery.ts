@@ -216,10 +216,6 @@ class Recovery {
   /** Reads the installed generation's log, from where the snapshot at `base` does not stand for it. */
   #scan(files: readonly LogFile[], base: Zxid): void {
     const lastAt = files.findLastIndex(({ head }) => head !== null)
-    for (const file of files.slice(lastAt + 1)) {
-      this.#assertDead(file)
-      this.#garbage.push(file.name)
-    }
     const live: LiveFile[] = []
     for (const file of files.slice(0, lastAt + 1)) {
       if (!isLive(file)) throw corruptAt(file.name, 0, 'the head does not hold, but later segments follow')
@@ -232,6 +228,10 @@ class Recovery {
     const behind = live.slice(begin, from)
     if (this.#log.segments[0]!.name === live[from]!.name) this.#trust(behind, live[from]!)
     else for (const { name } of behind) this.#garbage.push(name)
+    for (const file of files.slice(lastAt + 1)) {
+      this.#assertDead(file)
+      this.#garbage.push(file.name)
+    }
   }
 
   /** What follows them begins in `next`. */

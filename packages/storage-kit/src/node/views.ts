@@ -9,6 +9,8 @@ const PIECE_BYTES = 256 * 1024
 export interface FolderView<Description> extends Pick<LogStore, 'read' | 'openSnapshot' | 'close'> {
   readonly state: StoredState
   readonly description: Description
+  /** Damage that a store would go on in spite of. */
+  readonly troubles?: readonly AntiphonError[]
   /** A store has the folder open. */
   readonly inUse: boolean
 }
