@@ -1,34 +1,118 @@
-import { invalidArgument, type ProposeOptions, type ReadLevel } from '@antiphon/ports'
+import { invalidArgument, type PeerId, type ProposeOptions, type ReadLevel } from '@antiphon/ports'
 import type { Replica } from '@antiphon/replica'
-import type { ZnodeRequest, ZnodeResult, ZnodeTree } from '@antiphon/znode-tree'
+import type { SessionId, SessionListener, ZnodeRequest, ZnodeResult, ZnodeTree } from '@antiphon/znode-tree'
 
-/** A tree and the replica that runs it. */
-export interface Host {
+/** A session on this replica, as its replica and its tree see it. */
+export interface Guest {
+  readonly id: SessionId
+  /** Null: the replica has none, or holds no sound state. */
+  leaderIs(leader: PeerId | null): void
+  replicaClosed(): void
+  /** In the midst of `apply`: takes note, calls nobody. */
+  closed(reason: 'closed' | 'expired'): void
+  moved(): void
+  restored(): void
+}
+
+/** A tree and the replica that runs it, for all sessions on it: whoever opens many is heard by one listener each. */
+export class Host implements SessionListener {
   readonly replica: Replica
   readonly tree: ZnodeTree
-  propose(request: ZnodeRequest, options?: ProposeOptions): Promise<ZnodeResult>
-  read(level: ReadLevel, options?: { signal?: AbortSignal; timeoutMs?: number }): Promise<void>
+  readonly #machine: string
+  readonly #guests = new Map<SessionId, Set<Guest>>()
+  #leave: (() => void) | null = null
+
+  constructor(replica: Replica, machine: string, tree: ZnodeTree) {
+    this.replica = replica
+    this.#machine = machine
+    this.tree = tree
+  }
+
+  propose(request: ZnodeRequest, options?: ProposeOptions): Promise<ZnodeResult> {
+    return this.replica.propose(this.#machine, request, options) as Promise<ZnodeResult>
+  }
+
+  read(level: ReadLevel, options?: { signal?: AbortSignal; timeoutMs?: number }): Promise<void> {
+    return this.replica.read(level, options)
+  }
+
+  join(guest: Guest): void {
+    this.#leave ??= this.#listen()
+    const same = this.#guests.get(guest.id) ?? new Set()
+    this.#guests.set(guest.id, same.add(guest))
+  }
+
+  part(guest: Guest): void {
+    const same = this.#guests.get(guest.id)
+    if (same?.delete(guest) !== true) return
+    if (same.size === 0) this.#guests.delete(guest.id)
+    if (this.#guests.size > 0) return
+    this.#leave?.()
+    this.#leave = null
+  }
+
+  closed(session: SessionId, reason: 'closed' | 'expired'): void {
+    for (const guest of this.#guests.get(session) ?? []) guest.closed(reason)
+  }
+
+  moved(session: SessionId): void {
+    for (const guest of this.#guests.get(session) ?? []) guest.moved()
+  }
+
+  restored(): void {
+    for (const guest of this.#all()) guest.restored()
+  }
+
+  applied(): void {}
+
+  #all(): Guest[] {
+    return [...this.#guests.values()].flatMap((same) => [...same])
+  }
+
+  #listen(): () => void {
+    const { replica } = this
+    const onLeader = (leader: PeerId | null): void => {
+      for (const guest of this.#all()) guest.leaderIs(leader)
+    }
+    const onQuarantined = (): void => onLeader(null)
+    const onRebuilt = (): void => onLeader(replica.status().leader)
+    const onClosed = (): void => {
+      for (const guest of this.#all()) guest.replicaClosed()
+    }
+    replica.on('leader', onLeader)
+    replica.on('quarantined', onQuarantined)
+    replica.on('rebuilt', onRebuilt)
+    replica.on('closed', onClosed)
+    const unlisten = this.tree.listen(this)
+    return () => {
+      replica.off('leader', onLeader)
+      replica.off('quarantined', onQuarantined)
+      replica.off('rebuilt', onRebuilt)
+      replica.off('closed', onClosed)
+      unlisten()
+    }
+  }
 }
+
+const hosts = new WeakMap<Replica, Map<string, Host>>()
 
 /** @throws AntiphonError INVALID_ARGUMENT: the replica has no tree, several and none was named, or none of this name */
 export function hostOf(replica: Replica, name: string | undefined): Host {
   const trees = Object.entries(replica.machines).filter(([, machine]) => isTree(machine))
-  const names = trees.map(([machine]) => machine)
   const found = name === undefined ? (trees.length === 1 ? trees[0] : undefined) : trees.find(([machine]) => machine === name)
   if (found === undefined) {
     if (trees.length === 0) throw invalidArgument('the replica has no znode tree', 'List one among its machines: { machines: { znodes: znodeTree() } }.')
     throw invalidArgument(
       name === undefined ? 'the replica has several znode trees' : `the replica has no znode tree \`${name}\``,
-      `Name one as \`machine\`: ${names.join(', ')}.`,
+      `Name one as \`machine\`: ${trees.map(([machine]) => machine).join(', ')}.`,
     )
   }
   const [machine, tree] = found
-  return {
-    replica,
-    tree: tree as unknown as ZnodeTree,
-    propose: (request, options) => replica.propose(machine, request, options) as Promise<ZnodeResult>,
-    read: (level, options) => replica.read(level, options),
-  }
+  const known = hosts.get(replica) ?? new Map<string, Host>()
+  hosts.set(replica, known)
+  const host = known.get(machine) ?? new Host(replica, machine, tree as unknown as ZnodeTree)
+  known.set(machine, host)
+  return host
 }
 
 function isTree(machine: object): boolean {

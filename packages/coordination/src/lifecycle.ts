@@ -1,4 +1,4 @@
-import type { Cancel, Clock, Millis } from '@antiphon/ports'
+import type { Cancel, Clock, Millis, PeerId } from '@antiphon/ports'
 import type { Host } from './host.ts'
 import type { SessionState } from './types.ts'
 
@@ -25,30 +25,23 @@ export class Lifecycle {
   #lookedAt: Millis
   /** Counts what makes a question to the ensemble void. */
   #generation = 0
-  readonly #onLeader = (leader: unknown): void => (leader === null ? this.#suspend() : void this.#confirm())
-  readonly #onQuarantined = (): void => this.#suspend()
-  readonly #onRebuilt = (): void => void this.#confirm()
-
   constructor(on: LifecycleHost) {
     this.#on = on
     this.#lookedAt = on.clock.monotonic()
-    const { replica } = on.host
-    replica.on('leader', this.#onLeader)
-    replica.on('quarantined', this.#onQuarantined)
-    replica.on('rebuilt', this.#onRebuilt)
     this.#look()
-    if (!replica.status().active) this.#suspend()
+    if (!on.host.replica.status().active) this.#suspend()
   }
 
   end(state: 'expired' | 'closed'): void {
-    const { replica } = this.#on.host
     this.state = state
     this.#generation++
     this.#cancelJeopardy?.()
     this.#cancelLook?.()
-    replica.off('leader', this.#onLeader)
-    replica.off('quarantined', this.#onQuarantined)
-    replica.off('rebuilt', this.#onRebuilt)
+  }
+
+  leaderIs(leader: PeerId | null): void {
+    if (leader === null) this.#suspend()
+    else void this.#confirm()
   }
 
   #suspend(): void {

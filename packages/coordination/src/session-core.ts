@@ -1,9 +1,9 @@
-import { type AntiphonError, type Clock, invalidArgument, type Millis, type Random, ZERO, type Zxid } from '@antiphon/ports'
-import type { Acl, Identity, SessionId, SessionListener, WriteOperation, ZnodeResult, ZnodeTree } from '@antiphon/znode-tree'
+import { type AntiphonError, type Clock, invalidArgument, type Millis, type PeerId, type Random, ZERO, type Zxid } from '@antiphon/ports'
+import type { Acl, Identity, SessionId, WriteOperation, ZnodeResult, ZnodeTree } from '@antiphon/znode-tree'
 import { TypedEmitter } from 'tiny-typed-emitter'
 import { Deliveries } from './deliveries.ts'
 import { closed, expired, moved } from './errors.ts'
-import type { Host } from './host.ts'
+import type { Guest, Host } from './host.ts'
 import { Lifecycle } from './lifecycle.ts'
 import { within } from './limits.ts'
 import type { CallOptions, ReadOptions, SessionEvents, SessionState } from './types.ts'
@@ -20,7 +20,7 @@ export interface Holding {
 const READ = 1
 
 /** What all views of one session share: its identity, its order, its watches, its end. */
-export class SessionCore implements WatchHost, SessionListener {
+export class SessionCore implements WatchHost, Guest {
   readonly id: SessionId
   readonly password: Uint8Array
   readonly timeoutMs: Millis
@@ -31,7 +31,6 @@ export class SessionCore implements WatchHost, SessionListener {
   readonly #clock: Clock
   readonly #lifecycle: Lifecycle
   readonly #watches = new Set<SessionWatch>()
-  readonly #unlisten: () => void
   #release: (() => void) | null = null
   #attachment: Zxid
   /** Why every call is rejected: the session is over. */
@@ -41,7 +40,6 @@ export class SessionCore implements WatchHost, SessionListener {
   #writes = 0
   /** Of a local session from its first ephemeral node on: writes wait for it. */
   #upgrade: Promise<void> | null = null
-  readonly #onReplicaClosed = (): void => this.#end('closed', closed(this.#host.replica.status().fault ?? undefined))
 
   constructor(host: Host, holding: Holding, identities: readonly Identity[], clock: Clock) {
     this.#host = host
@@ -52,9 +50,7 @@ export class SessionCore implements WatchHost, SessionListener {
     this.#attachment = holding.attachment
     this.identities = identities
     this.deliveries = new Deliveries((error) => this.#trouble(error))
-    this.#unlisten = this.tree.listen(this)
     if (!this.isLocal) this.#release = this.tree.hold(this.id)
-    host.replica.on('closed', this.#onReplicaClosed)
     this.#lifecycle = new Lifecycle({
       clock,
       host,
@@ -63,6 +59,7 @@ export class SessionCore implements WatchHost, SessionListener {
       tell: (event) => this.#tell(event),
       lost: () => this.#end('expired', expired()),
     })
+    host.join(this)
   }
 
   get tree(): ZnodeTree {
@@ -145,19 +142,27 @@ export class SessionCore implements WatchHost, SessionListener {
 
   // What is applied: as the tree tells it, in the midst of `apply`
 
-  closed(session: SessionId, reason: 'closed' | 'expired'): void {
-    if (session === this.id) this.deliveries.add(() => (reason === 'expired' ? this.#end('expired', expired()) : this.#end('closed', closed())))
+  closed(reason: 'closed' | 'expired'): void {
+    this.deliveries.add(() => (reason === 'expired' ? this.#end('expired', expired()) : this.#end('closed', closed())))
   }
 
-  moved(session: SessionId): void {
-    if (session === this.id && this.tree.session(session)?.attachment !== this.#attachment) this.deliveries.add(() => this.#end('closed', moved()))
+  moved(): void {
+    if (this.tree.session(this.id)?.attachment !== this.#attachment) this.deliveries.add(() => this.#end('closed', moved()))
   }
 
   restored(): void {
     if (!this.#isAlive()) this.deliveries.add(() => this.#end('expired', expired()))
   }
 
-  applied(): void {}
+  // What its replica tells
+
+  leaderIs(leader: PeerId | null): void {
+    this.#lifecycle.leaderIs(leader)
+  }
+
+  replicaClosed(): void {
+    this.#end('closed', closed(this.#host.replica.status().fault ?? undefined))
+  }
 
   // Inside
 
@@ -191,8 +196,7 @@ export class SessionCore implements WatchHost, SessionListener {
     this.#ended = error
     this.#lifecycle.end(state)
     this.#release?.()
-    this.#unlisten()
-    this.#host.replica.off('closed', this.#onReplicaClosed)
+    this.#host.part(this)
     for (const watch of this.#watches) {
       this.tree.watches.drop(watch)
       watch.finish(error.code === 'CLOSED' && error.cause === undefined ? null : error)

@@ -329,6 +329,19 @@ describe('the life of a session', () => {
     expect((await session.exists(`${at}/e`, { level: 'linearizable' }))?.ephemeralOwner).toBe(first.id)
   })
 
+  test('many sessions are one listener of their replica, and leave none behind', async () => {
+    const replica = ensemble.get(ensemble.follower)
+    const before = [replica.listenerCount('leader'), replica.machines.znodes.watches.size]
+    const many = await Promise.all(Array.from({ length: 30 }, () => openSession(replica)))
+    const leaving = new AbortController()
+    for (const one of many) one.watch('/', { signal: leaving.signal })
+    expect(replica.listenerCount('leader')).toBe(before[0]! + 1)
+    leaving.abort()
+    expect(replica.machines.znodes.watches.size).toBe(before[1])
+    await Promise.all(many.map((one) => one.close()))
+    expect([replica.listenerCount('leader'), replica.machines.znodes.watches.size]).toEqual(before)
+  })
+
   test('a local session is in no tree until its first ephemeral node', async () => {
     const at = await home()
     const replica = ensemble.get(ensemble.follower)

@@ -171,8 +171,7 @@ export class ReplicaSession implements Session {
     if (!WATCH_KINDS.includes(kind)) throw invalidArgument(`there is no watch of kind ${String(kind)}`, `Use one of ${WATCH_KINDS.join(', ')}.`)
     const watch = new SessionWatch(this.#core, this.#root, path, kind, listener)
     this.#core.register(watch)
-    if (signal?.aborted === true) watch.close()
-    else signal?.addEventListener('abort', () => watch.close(), { once: true })
+    if (signal !== undefined) watch.endWith(signal)
     return watch
   }
 

@@ -22,6 +22,7 @@ export class SessionWatch implements Watch, Watcher {
   readonly #listener: ((event: WatchEvent) => void) | null
   #events: WatchEvent[] = []
   #wake: (() => void) | null = null
+  #unlisten: (() => void) | null = null
   #end: { readonly error: AntiphonError | null } | null = null
 
   constructor(host: WatchHost, root: Root, path: string, kind: WatchKind, listener: ((event: WatchEvent) => void) | null) {
@@ -46,6 +47,13 @@ export class SessionWatch implements Watch, Watcher {
     return this.#host.mayRead(acl)
   }
 
+  endWith(signal: AbortSignal): void {
+    const close = (): void => this.close()
+    this.#unlisten = () => signal.removeEventListener('abort', close)
+    signal.addEventListener('abort', close)
+    if (signal.aborted) close()
+  }
+
   close(): void {
     this.finish(null)
     this.#host.forget(this)
@@ -59,6 +67,7 @@ export class SessionWatch implements Watch, Watcher {
   finish(error: AntiphonError | null): void {
     if (this.#end !== null) return
     this.#end = { error }
+    this.#unlisten?.()
     this.#wake?.()
   }
 
