@@ -4,8 +4,7 @@ import { textOf } from './text.ts'
 const TWO_32 = 2 ** 32
 
 /** Thrown by a token of which a part has not arrived yet. */
-class Incomplete extends Error {}
-const INCOMPLETE = new Incomplete()
+const INCOMPLETE: AntiphonError = corrupt('a record ends too early')
 
 /**
  * Takes bytes cut anywhere and hands them out in tokens. A token reads what it needs, and does what it means only when it has read all of it: when something is missing it is begun anew later. What is
@@ -49,6 +48,11 @@ export class ByteFeed {
     this.#before += this.#end
     this.#needed = 1
     return true
+  }
+
+  /** All there is, for reading without tokens. Errors, of each read that goes beyond: CORRUPT. */
+  hold(bytes: Uint8Array): void {
+    this.#begin(bytes)
   }
 
   /** There are bytes of a token that has not ended. */

@@ -2,7 +2,7 @@ import { corrupt, type Millis, type Zxid } from '@antiphon/ports'
 import { NodeTree } from '../data-tree.ts'
 import { NO_NODE, type NodeIndex } from '../data-tree-types.ts'
 import { ROOT } from '../store/node-store.ts'
-import { AVERSION, CREATED, FLAGS, IN_QUOTA, MTIME, MZXID, NAME_LENGTH_MAX, PZXID, VERSION } from '../store/records.ts'
+import { AVERSION, CREATED, CTIME, CZXID, FLAGS, IN_QUOTA, MTIME, MZXID, NAME_LENGTH_MAX, PZXID, VERSION } from '../store/records.ts'
 import { type Making, QUOTA_NODE, SYSTEM_NODE, TreeState } from '../store/tree-state.ts'
 import type { Acl } from '../types.ts'
 
@@ -31,35 +31,34 @@ export class TreeLoader {
 
   /** The first is the root, which has no name. */
   add(parent: NodeIndex, name: string, node: Making, stat: LoadedStat): NodeIndex {
-    const { state } = this
-    const { store } = state
+    const { store } = this.state
     if (parent === NO_NODE ? name !== '' : name === '' || name.length > NAME_LENGTH_MAX || name.includes('/')) throw corrupt('a node has no proper name')
     if (parent !== NO_NODE && store.findChild(parent, name, 0, name.length) !== NO_NODE) throw corrupt('two nodes have the same path')
-    const index = state.insert(parent, name, 0, node, stat.czxid, stat.ctime)
+    const index = this.state.insert(parent, name, 0, node, stat.czxid, stat.ctime)
     if (index === QUOTA_NODE) store.setWord(index, FLAGS, store.word(index, FLAGS) | IN_QUOTA)
+    this.setStat(index, stat)
+    return index
+  }
+
+  setStat(index: NodeIndex, stat: LoadedStat): void {
+    const { store, digest } = this.state
+    store.setDouble(index, CZXID, stat.czxid)
     store.setDouble(index, MZXID, stat.mzxid)
     store.setDouble(index, PZXID, stat.pzxid)
+    store.setDouble(index, CTIME, stat.ctime)
     store.setDouble(index, MTIME, stat.mtime)
     store.setWord(index, VERSION, stat.version)
     store.setWord(index, CREATED, stat.created)
     store.setWord(index, AVERSION, stat.aversion)
     // Again: it may have been hashed while its Stat was not complete.
-    state.digest.mark(index)
-    return index
+    digest.mark(index)
   }
 
   finish(): NodeTree {
     const { store, size } = this.state
     const isNamed = (node: NodeIndex, path: string): boolean => size > node && store.path(node) === path
-    if (
-      size === 0 ||
-      !isNamed(ROOT, '/') ||
-      !isNamed(SYSTEM_NODE, '/zookeeper') ||
-      !isNamed(QUOTA_NODE, '/zookeeper/quota') ||
-      this.find('/zookeeper/config') === NO_NODE
-    ) {
-      throw corrupt('a tree lacks the nodes that each tree has')
-    }
+    const hasBuiltIn = isNamed(ROOT, '/') && isNamed(SYSTEM_NODE, '/zookeeper') && isNamed(QUOTA_NODE, '/zookeeper/quota')
+    if (!hasBuiltIn || this.find('/zookeeper/config') === NO_NODE) throw corrupt('a tree lacks the nodes that each tree has')
     return new NodeTree(this.state)
   }
 }

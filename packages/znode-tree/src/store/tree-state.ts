@@ -156,6 +156,17 @@ export class TreeState {
     this.size--
   }
 
+  /** The children of `parent`, all of them, in another order. No view stands. */
+  reorder(parent: NodeIndex, children: readonly NodeIndex[]): void {
+    const { store } = this
+    store.setWord(parent, FIRST_CHILD, children[0] ?? NO_NODE)
+    store.setWord(parent, LAST_CHILD, children.at(-1) ?? NO_NODE)
+    for (const [index, child] of children.entries()) {
+      store.setWord(child, PREVIOUS, children[index - 1] ?? NO_NODE)
+      store.setWord(child, NEXT, children[index + 1] ?? NO_NODE)
+    }
+  }
+
   #append(parent: NodeIndex, child: NodeIndex): void {
     const { store } = this
     const last = store.word(parent, LAST_CHILD)
