@@ -35,7 +35,7 @@ export class SessionCore implements WatchHost, Guest {
   #attachment: Zxid
   /** Why every call is rejected: the session is over. */
   #ended: AntiphonError | null = null
-  /** The last of our writes, settled; how many are not. */
+  /** All of our writes, settled; how many are not. */
   #lastWrite: Promise<unknown> = Promise.resolve()
   #writes = 0
   /** Of a local session from its first ephemeral node on: writes wait for it. */
@@ -187,7 +187,9 @@ export class SessionCore implements WatchHost, Guest {
     const settled = (): void => {
       this.#writes--
     }
-    this.#lastWrite = write.then(settled, settled)
+    // One that was given up settles before those that stand in front of it.
+    const before = this.#lastWrite
+    this.#lastWrite = write.then(settled, settled).then(() => before)
     return write
   }
 

@@ -396,9 +396,14 @@ describe('when members die', () => {
     for (const id of others) await own.kill(id)
     await jeopardy
     expect(held.state).toBe('jeopardy')
+    const waiting = held.setData('/mine', 'later')
+    await expect(held.setData('/mine', 'given up', { timeoutMs: 50 })).rejects.toMatchObject({ code: 'TIMEOUT' })
+    await expect(held.getData('/mine', { timeoutMs: 50 })).rejects.toMatchObject({ code: 'TIMEOUT', outcome: 'rejected' })
+    expect(held.local.getData('/mine').stat.version).toBe(0)
     for (const id of others) await own.start(id)
     await safe
     expect(states).toEqual(['suspended', 'jeopardy', 'safe', 'connected'])
+    await waiting
     expect((await held.exists('/mine', { level: 'linearizable' }))?.ephemeralOwner).toBe(held.id)
     await held.close()
   })
