@@ -38,9 +38,9 @@ export const FAULT_PROOFS: readonly FaultProof[] = [
       name: 'a batch that could not be written is called durable',
       patches: [
         {
-          file: `${ENGINE}/engine.ts`,
-          text: '      return { packs, error: this.#fail(error) }\n',
-          replacement: '      return { packs, error: error === null ? this.#fail(error) : null }\n',
+          file: 'packages/storage-kit/src/engine-base.ts',
+          text: '      return { packs, error: this.fail(error) }\n',
+          replacement: '      return { packs, error: error === null ? this.fail(error) : null }\n',
         },
       ],
     },
