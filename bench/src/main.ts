@@ -9,6 +9,7 @@ import { snapshot } from './snapshot.ts'
 import { storage } from './storage.ts'
 import { transfer } from './transfer.ts'
 import { transport } from './transport.ts'
+import { znode } from './znode.ts'
 
 const SUITES: Readonly<Record<string, (options: Options) => Promise<Result[]>>> = {
   core,
@@ -20,6 +21,7 @@ const SUITES: Readonly<Record<string, (options: Options) => Promise<Result[]>>> 
   storage,
   transfer,
   transport,
+  znode,
 }
 
 // What a suite has started ends with this process: children by their closed channel, folders when it exits.

@@ -21,6 +21,7 @@ export const USAGE = `npm run bench -- SUITE [--json] [--seconds N] [--rounds N]
   storage        a log store alone, beside append and fdatasync
   transfer       a snapshot of 200 MiB to an empty observer
   transport      frames a second from one process to another: TCP, TLS and WebSocket beside raw node:net
+  znode      one znode tree: reads and writes a second, memory, watches, the end of a session
 
 ANTIPHON_BENCH_FOLDER names the folder whose disk is measured; the system's temporary folder unless told.`
 
