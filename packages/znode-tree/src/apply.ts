@@ -29,7 +29,6 @@ export interface SessionWitness {
   opened(session: Session): void
   attached(session: Session, zxid: Zxid): void
   closed(session: Session, isExpired: boolean, zxid: Zxid): void
-  reaped(path: string): void
   configured(): void
 }
 
@@ -192,9 +191,7 @@ export class ChangeApplier {
   }
 
   #reap(): ZnodeResult | undefined {
-    const path = this.#path()
-    this.#delete(path)
-    this.#witness.reaped(path)
+    this.#delete(this.#path())
     return this.#done()
   }
 

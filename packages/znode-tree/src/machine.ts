@@ -12,7 +12,7 @@ import { NodeReader } from './reader.ts'
 import { Reaper } from './reaper.ts'
 import { Requests } from './requests.ts'
 import { Results } from './results.ts'
-import { SessionExpiry } from './sessions/expiry.ts'
+import { SessionExpiry, UNARMED } from './sessions/expiry.ts'
 import { type Session, SessionTable, SessionTableDecoder } from './sessions/session-table.ts'
 import { sessionsOfNote, Touches } from './sessions/touches.ts'
 import { TreeDecoder } from './snapshot/decoder.ts'
@@ -231,10 +231,6 @@ class ZnodeTreeMachine implements ZnodeTree, SessionWitness {
     for (const listener of this.#listeners) listener.closed(session.id, isExpired ? 'expired' : 'closed', zxid)
   }
 
-  reaped(path: string): void {
-    this.#reaper.settled(path)
-  }
-
   configured(): void {
     this.#isConfigAsked = false
   }
@@ -257,8 +253,10 @@ class ZnodeTreeMachine implements ZnodeTree, SessionWitness {
     let ephemerals = 0
     let taken = 0
     while (taken < this.#due.length && taken < CLOSES_PER_TICK && ephemerals < EPHEMERALS_PER_TICK) {
-      const { id } = this.#due[taken++]!
-      if (this.#sessions.get(id) === undefined) continue
+      const session = this.#due[taken++]!
+      const { id } = session
+      // Closed meanwhile, or taken over.
+      if (this.#sessions.get(id) !== session || session.bucket !== UNARMED) continue
       ephemerals += this.#tree.ephemerals(id).length
       requests.push({ kind: 'closeSession', session: id, attachment: null })
     }

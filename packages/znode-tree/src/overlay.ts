@@ -147,8 +147,8 @@ export class Overlay {
   }
 
   touchSession(record: SessionRecord): void {
-    const { exists, peer, attachment } = record
-    const made = record.made.length
+    const { exists, peer, attachment, made } = record
+    const madeBefore = made.length
     if (record.pending++ === 0) this.#sessionRecords.set(record.id, record)
     this.#sessionSteps++
     this.#touchedSessions.push(record)
@@ -156,7 +156,9 @@ export class Overlay {
       record.exists = exists
       record.peer = peer
       record.attachment = attachment
-      record.made.length = made
+      // It may have been replaced since, by one that lacks what was gone as of then.
+      record.made = made
+      made.length = madeBefore
       this.#touchedSessions.pop()
       if (--record.pending === 0) this.#sessionRecords.delete(record.id)
     })

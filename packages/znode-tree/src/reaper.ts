@@ -15,8 +15,6 @@ export class Reaper {
   readonly #options: ReaperOptions
   /** Paths that may go. */
   #found: string[] = []
-  /** Asked for, and neither applied nor refused yet. */
-  readonly #asked = new Set<string>()
   #lookedAt: Millis = 0
   #paidAt: Millis = 0
   /** Deletions that may be asked for now. */
@@ -29,13 +27,12 @@ export class Reaper {
 
   begin(monotonic: Millis): void {
     this.#found = []
-    this.#asked.clear()
     this.#lookedAt = monotonic
     this.#paidAt = monotonic
     this.#credit = 0
   }
 
-  /** Paths to be reaped. */
+  /** Paths to be reaped. One that was asked for before and is still on its way is refused when it is prepared. */
   tick({ monotonic, time }: Pick<PrimaryContext, 'monotonic' | 'time'>): string[] {
     const { reapEveryMs, reapsPerMinuteMax } = this.#options
     const perMs = reapsPerMinuteMax / MINUTE_MS
@@ -47,13 +44,7 @@ export class Reaper {
     }
     const paths = this.#found.splice(0, Math.floor(this.#credit))
     this.#credit -= paths.length
-    for (const path of paths) this.#asked.add(path)
     return paths
-  }
-
-  /** What was asked has been done, or refused. */
-  settled(path: string): void {
-    this.#asked.delete(path)
   }
 
   #look(time: Millis): void {
@@ -67,9 +58,7 @@ export class Reaper {
         mtime: tree.mtime(node),
         ttlMs: tree.ttlMs(node),
       }
-      if (!isReapable(record, time, this.#options)) continue
-      const path = tree.path(node)
-      if (!this.#asked.has(path)) this.#found.push(path)
+      if (isReapable(record, time, this.#options)) this.#found.push(tree.path(node))
     }
   }
 }

@@ -32,7 +32,11 @@ export class SessionExpiry {
     this.#now = 0
     this.#next = this.#bucketMs
     this.#heardAt = monotonic
-    for (const session of sessions) this.arm(session)
+    for (const session of sessions) {
+      // What an earlier reign has left there.
+      session.bucket = UNARMED
+      this.#move(session)
+    }
   }
 
   end(): void {
@@ -40,11 +44,9 @@ export class SessionExpiry {
     this.#buckets.clear()
   }
 
-  /** A session that is new, or has another timeout. */
+  /** A session that is new, or was taken over: also one that had expired, and lives on if it is not being closed yet. */
   arm(session: Session): void {
-    if (!this.#armed) return
-    session.bucket = UNARMED
-    this.#move(session)
+    if (this.#armed) this.#move(session)
   }
 
   /** Something was heard of it. Of one that is being closed it comes too late. */
