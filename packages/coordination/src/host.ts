@@ -21,6 +21,7 @@ export class Host implements SessionListener {
   readonly #machine: string
   readonly #guests = new Map<SessionId, Set<Guest>>()
   #leave: (() => void) | null = null
+  #caughtUp: Promise<void> | null = null
 
   constructor(replica: Replica, machine: string, tree: ZnodeTree) {
     this.replica = replica
@@ -34,6 +35,17 @@ export class Host implements SessionListener {
 
   read(level: ReadLevel, options?: { signal?: AbortSignal; timeoutMs?: number }): Promise<void> {
     return this.replica.read(level, options)
+  }
+
+  /** Resolves when everything that is committed by now is applied here: one question for all who ask in the same turn. */
+  caughtUp(): Promise<void> {
+    if (this.#caughtUp === null) {
+      this.#caughtUp = this.replica.read('linearizable')
+      queueMicrotask(() => {
+        this.#caughtUp = null
+      })
+    }
+    return this.#caughtUp
   }
 
   join(guest: Guest): void {

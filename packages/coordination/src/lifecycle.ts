@@ -25,6 +25,9 @@ export class Lifecycle {
   #lookedAt: Millis
   /** Counts what makes a question to the ensemble void. */
   #generation = 0
+  /** The last question was turned away. */
+  #isUnanswered = false
+
   constructor(on: LifecycleHost) {
     this.#on = on
     this.#lookedAt = on.clock.monotonic()
@@ -46,6 +49,7 @@ export class Lifecycle {
 
   #suspend(): void {
     this.#generation++
+    this.#isUnanswered = false
     if (this.state !== 'connected') return
     this.state = 'suspended'
     this.#on.tell('suspended')
@@ -62,10 +66,12 @@ export class Lifecycle {
   async #confirm(): Promise<void> {
     if (this.state !== 'suspended' && this.state !== 'jeopardy') return
     const generation = ++this.#generation
+    this.#isUnanswered = false
     try {
-      await this.#on.host.read('linearizable')
+      await this.#on.host.caughtUp()
     } catch {
-      // The replica is closed, and the session with it.
+      // The replica is closed, and the session with it; or there are too many who ask.
+      this.#isUnanswered = generation === this.#generation
       return
     }
     if (generation !== this.#generation) return
@@ -87,6 +93,7 @@ export class Lifecycle {
       const stoodStill = now - this.#lookedAt > timeoutMs / 2
       this.#lookedAt = now
       this.#look()
+      if (this.#isUnanswered) void this.#confirm()
       if (!stoodStill || this.state !== 'connected') return
       this.#suspend()
       this.#cancelJeopardy?.()

@@ -1,6 +1,7 @@
 import { type Clock, invalidArgument, type Random, ZERO } from '@antiphon/ports'
 import { type Machines, type Replica, systemClock, systemRandom } from '@antiphon/replica'
 import { znodeError } from '@antiphon/znode-tree'
+import { expired, moved } from './errors.ts'
 import { hostOf } from './host.ts'
 import { Root } from './paths.ts'
 import { ReplicaSession } from './session.ts'
@@ -25,6 +26,12 @@ export async function openSession<M extends Machines>(replica: Replica<M>, optio
   const host = hostOf(replica as unknown as Replica, options.machine)
   const clock = options.clock ?? systemClock({ keepAlive: false })
   const holding = await hold()
+  // Both may have been applied together, its beginning here and its end, before anybody here could listen.
+  if (holding.attachment !== ZERO) {
+    const held = host.tree.session(holding.id)
+    if (held === null) throw expired()
+    if (held.attachment !== holding.attachment) throw moved()
+  }
   return new ReplicaSession(new SessionCore(host, holding, options.identities ?? [], clock), new Root().below(options.chroot ?? '/'))
 
   async function hold(): Promise<Holding> {
@@ -32,7 +39,9 @@ export async function openSession<M extends Machines>(replica: Replica<M>, optio
     const peer = replica.id
     if (options.local === true) {
       const id = localSessionId(peer, options.random ?? systemRandom())
-      return { id, password: new Uint8Array(16), timeoutMs, attachment: ZERO }
+      const { sessionTimeoutMsMin, sessionTimeoutMsMax } = host.tree.options
+      const withinBounds = Math.min(Math.max(Math.trunc(timeoutMs), sessionTimeoutMsMin), sessionTimeoutMsMax)
+      return { id, password: new Uint8Array(16), timeoutMs: withinBounds, attachment: ZERO }
     }
     const limits = options.signal === undefined ? {} : { signal: options.signal }
     const { resume } = options

@@ -1,5 +1,8 @@
 import { invalidArgument } from '@antiphon/ports'
+import type { CreateMode } from '@antiphon/znode-tree'
 import { expectPath } from './errors.ts'
+
+const SLASH = 0x2f
 
 /** A chroot: put in front of what goes in, taken off what comes out. */
 export class Root {
@@ -21,6 +24,17 @@ export class Root {
     expectPath(path)
     if (this.prefix === '') return path
     return path === '/' ? this.prefix : this.prefix + path
+  }
+
+  /** Of a node that is to be made. The number of a sequential one belongs to its name: `/` and a number is a child of this root. */
+  inForCreate(path: string, mode: CreateMode | undefined): string {
+    const target = this.in(path)
+    return path === '/' && mode?.includes('sequential') === true ? `${this.prefix}/` : target
+  }
+
+  /** Is it the root, or below it? */
+  holds(path: string): boolean {
+    return path.startsWith(this.prefix) && (path.length === this.prefix.length || path.charCodeAt(this.prefix.length) === SLASH)
   }
 
   out(path: string): string {

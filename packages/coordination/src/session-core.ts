@@ -1,11 +1,12 @@
 import { type AntiphonError, type Clock, invalidArgument, type Millis, type PeerId, type Random, ZERO, type Zxid } from '@antiphon/ports'
-import type { Acl, Identity, SessionId, WriteOperation, ZnodeResult, ZnodeTree } from '@antiphon/znode-tree'
+import { type Acl, type Identity, type SessionId, type WriteOperation, type ZnodeResult, type ZnodeTree, znodeError } from '@antiphon/znode-tree'
 import { TypedEmitter } from 'tiny-typed-emitter'
 import { Deliveries } from './deliveries.ts'
 import { closed, expired, moved } from './errors.ts'
 import type { Guest, Host } from './host.ts'
 import { Lifecycle } from './lifecycle.ts'
 import { within } from './limits.ts'
+import { unexpected } from './operations.ts'
 import type { CallOptions, ReadOptions, SessionEvents, SessionState } from './types.ts'
 import type { SessionWatch, WatchHost } from './watch.ts'
 
@@ -22,7 +23,6 @@ const READ = 1
 /** What all views of one session share: its identity, its order, its watches, its end. */
 export class SessionCore implements WatchHost, Guest {
   readonly id: SessionId
-  readonly password: Uint8Array
   readonly timeoutMs: Millis
   readonly events: TypedEmitter<SessionEvents> = new TypedEmitter<SessionEvents>()
   readonly deliveries: Deliveries
@@ -31,6 +31,7 @@ export class SessionCore implements WatchHost, Guest {
   readonly #clock: Clock
   readonly #lifecycle: Lifecycle
   readonly #watches = new Set<SessionWatch>()
+  #password: Uint8Array
   #release: (() => void) | null = null
   #attachment: Zxid
   /** Why every call is rejected: the session is over. */
@@ -45,7 +46,7 @@ export class SessionCore implements WatchHost, Guest {
     this.#host = host
     this.#clock = clock
     this.id = holding.id
-    this.password = holding.password
+    this.#password = holding.password
     this.timeoutMs = holding.timeoutMs
     this.#attachment = holding.attachment
     this.identities = identities
@@ -64,6 +65,10 @@ export class SessionCore implements WatchHost, Guest {
 
   get tree(): ZnodeTree {
     return this.#host.tree
+  }
+
+  get password(): Uint8Array {
+    return this.#password
   }
 
   get state(): SessionState {
@@ -174,7 +179,10 @@ export class SessionCore implements WatchHost, Guest {
     try {
       const { peer, timeoutMs } = { peer: this.#host.replica.id, timeoutMs: this.timeoutMs }
       const result = await this.#host.propose({ kind: 'createSession', peer, timeoutMs, id: this.id })
+      if (result.type === 'error') throw znodeError(result.error, null, 'there is another session with the id of this local one')
+      if (result.type !== 'session') throw unexpected(result)
       this.#attachment = result.zxid
+      this.#password = result.password
       if (this.#ended === null) this.#release = this.tree.hold(this.id)
     } catch (error) {
       this.#upgrade = null

@@ -79,7 +79,7 @@ export class ReplicaSession implements Session {
   // Writes: each takes its place in the order before it returns
 
   create(path: string, data: Data = null, options: CreateOptions = {}): Promise<Created> {
-    return this.#attempt(() => this.#write(createOperation(this.#root.in(path), data, options), path, options)).then((result) => {
+    return this.#attempt(() => this.#write(createOperation(this.#root.inForCreate(path, options.mode), data, options), path, options)).then((result) => {
       if (result.type !== 'create') throw unexpected(result)
       return { path: this.#root.out(result.path), stat: result.stat }
     })
@@ -143,7 +143,8 @@ export class ReplicaSession implements Session {
   async getEphemerals(prefix = '/', options: ReadOptions = {}): Promise<readonly string[]> {
     const target = prefix === '/' ? this.#root.prefix : this.#root.in(prefix)
     await this.#core.read(options)
-    return this.#core.tree.reader.ephemerals(this.id, target).map((path) => this.#root.out(path))
+    const paths = this.#core.tree.reader.ephemerals(this.id, target)
+    return paths.filter((path) => this.#root.holds(path)).map((path) => this.#root.out(path))
   }
 
   async getAcl(path: string, options: ReadOptions = {}): Promise<{ acl: readonly Acl[]; stat: Stat }> {

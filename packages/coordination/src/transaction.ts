@@ -19,7 +19,7 @@ export class TreeTransaction implements Transaction {
   }
 
   create(path: string, data: Data = null, options: Omit<CreateOptions, keyof CallOptions> = {}): this {
-    return this.#add(createOperation(this.#root.in(path), data, options))
+    return this.#add(createOperation(this.#root.inForCreate(path, options.mode), data, options))
   }
 
   delete(path: string, options: { readonly version?: number } = {}): this {

@@ -56,7 +56,9 @@ export class ZnodeValue<T> implements TypedNode<T> {
         if (found === null) return { value, stat: (await this.create(value, limitsOf(options))).stat }
         return { value, stat: await this.set(value, { ...limitsOf(options), version: found.stat.version }) }
       } catch (thrown) {
-        if (!isRefused(thrown, 'BAD_VERSION') && !isRefused(thrown, 'NO_NODE') && !isRefused(thrown, 'NODE_EXISTS')) throw thrown
+        // Somebody was faster. Of a create, NO_NODE means the parent, and asking again is in vain.
+        const isLate = found === null ? isRefused(thrown, 'NODE_EXISTS') : isRefused(thrown, 'BAD_VERSION') || isRefused(thrown, 'NO_NODE')
+        if (!isLate) throw thrown
       }
     }
   }

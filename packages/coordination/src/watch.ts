@@ -21,7 +21,8 @@ export class SessionWatch implements Watch, Watcher {
   readonly #root: Root
   readonly #listener: ((event: WatchEvent) => void) | null
   #events: WatchEvent[] = []
-  #wake: (() => void) | null = null
+  /** Of each that iterates and has nothing to tell. */
+  #waiting: (() => void)[] = []
   #unlisten: (() => void) | null = null
   #end: { readonly error: AntiphonError | null } | null = null
 
@@ -68,7 +69,7 @@ export class SessionWatch implements Watch, Watcher {
     if (this.#end !== null) return
     this.#end = { error }
     this.#unlisten?.()
-    this.#wake?.()
+    this.#wake()
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<WatchEvent, void, undefined> {
@@ -84,20 +85,25 @@ export class SessionWatch implements Watch, Watcher {
           return
         }
         await new Promise<void>((resolve) => {
-          this.#wake = resolve
+          this.#waiting.push(resolve)
         })
-        this.#wake = null
       }
     } finally {
       this.close()
     }
   }
 
+  #wake(): void {
+    const waiting = this.#waiting
+    this.#waiting = []
+    for (const resolve of waiting) resolve()
+  }
+
   #deliver(event: WatchEvent): void {
     if (this.#end !== null) return
     if (this.#listener === null) {
       this.#events.push(event)
-      this.#wake?.()
+      this.#wake()
     }
     if (this.firesOnce) this.close()
     this.#listener?.(event)
