@@ -1,0 +1,212 @@
+import { type Acl, CREATE_MODES } from '@antiphon/znode-tree'
+import fc from 'fast-check'
+import { digestIdentity } from './model/access.ts'
+import { CLIENTS, type CreatePart, type Data, type Operation, type Part, type Program, type Step, type WatcherType } from './program.ts'
+
+type Make<T> = fc.Arbitrary<T>
+
+const PATHS = ['/p', '/p/a', '/p/b', '/p/a/b', '/p/a/c', '/p/a/b/c', '/p/s-0000000000', '/p/s-0000000001', '/p/a/0000000000', '/p/a/s-0000000001']
+const SEQUENCES = ['/p/s-', '/p/a/', '/p/a/s-', '/p/', '/p/b/s-']
+const ODD_PATHS = [
+  'bad',
+  '/p/',
+  '/p/a/',
+  '/p//b',
+  '/p/.',
+  '/p/..',
+  '/p/a/./b',
+  '/p/a/../b',
+  '/p/...',
+  '/p/a\0b',
+  '/p/a\u0001',
+  '/p/a\u007f',
+  '/p/\u00e9',
+  '/p/\u4e2d',
+  '/p/\ue000',
+  '/p/\ufff5',
+  '/p/none/below',
+  '/p/a/b/c/d/e',
+]
+const SPECIAL = ['/zookeeper', '/zookeeper/config']
+
+const path: Make<string> = fc.oneof(
+  { weight: 40, arbitrary: fc.constantFrom(...PATHS) },
+  { weight: 2, arbitrary: fc.constantFrom(...ODD_PATHS) },
+  { weight: 1, arbitrary: fc.constantFrom(...SPECIAL) },
+)
+/** Nothing is made below the special nodes, for programs share them. */
+const newPath: Make<string> = fc.oneof({ weight: 40, arbitrary: fc.constantFrom(...PATHS) }, { weight: 3, arbitrary: fc.constantFrom(...ODD_PATHS, '/zookeeper') })
+/** Nobody may write `/zookeeper/config`; `/zookeeper` belongs to all programs. */
+const ownPath: Make<string> = fc.oneof(
+  { weight: 40, arbitrary: fc.constantFrom(...PATHS) },
+  { weight: 2, arbitrary: fc.constantFrom(...ODD_PATHS) },
+  { weight: 1, arbitrary: fc.constant('/zookeeper/config') },
+)
+const doomed: Make<string> = fc.oneof({ weight: 30, arbitrary: path }, { weight: 1, arbitrary: fc.constantFrom('/', '/zookeeper/quota', ...SPECIAL) })
+
+const data: Make<Data> = fc.oneof(
+  { weight: 2, arbitrary: fc.constant(null) },
+  { weight: 2, arbitrary: fc.constant('') },
+  { weight: 5, arbitrary: fc.constantFrom('x', 'yy', 'zzz') },
+  { weight: 1, arbitrary: fc.constantFrom('\0\xff', 'd'.repeat(300), 'e'.repeat(5000)) },
+)
+const version: Make<number> = fc.oneof(
+  { weight: 6, arbitrary: fc.constant(-1) },
+  { weight: 8, arbitrary: fc.integer({ min: 0, max: 3 }) },
+  { weight: 1, arbitrary: fc.constantFrom(-2, 2 ** 31 - 1, -(2 ** 31)) },
+)
+
+export const CREDENTIALS = ['ann:1', 'bob:2', 'ann:2', 'odd']
+const [ann, bob] = CREDENTIALS.map((credential) => digestIdentity(credential).id)
+const perms = fc.oneof({ weight: 3, arbitrary: fc.constant(31) }, { weight: 4, arbitrary: fc.integer({ min: 0, max: 31 }) })
+const id: Make<Omit<Acl, 'perms'>> = fc.oneof(
+  { weight: 6, arbitrary: fc.constant({ scheme: 'world', id: 'anyone' }) },
+  { weight: 5, arbitrary: fc.constantFrom({ scheme: 'digest', id: ann! }, { scheme: 'digest', id: bob! }) },
+  { weight: 3, arbitrary: fc.constantFrom({ scheme: 'auth', id: '' }, { scheme: 'auth', id: 'whatever' }) },
+  {
+    weight: 3,
+    arbitrary: fc.constantFrom(...['127.0.0.1', '127.0.0.0/8', '127.128.0.0/9', '0.0.0.0/0', '10.0.0.1', '127.0.0.2/31'].map((of) => ({ scheme: 'ip', id: of }))),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.constantFrom(
+      { scheme: 'world', id: 'someone' },
+      { scheme: 'ip', id: '127.0.0' },
+      { scheme: 'ip', id: '127.0.0.1/33' },
+      { scheme: 'ip', id: '256.0.0.1' },
+      { scheme: 'digest', id: 'nobody' },
+      { scheme: 'digest', id: 'a:b:c' },
+      { scheme: 'digest', id: 'a:' },
+      { scheme: 'digest', id: ':b' },
+      { scheme: 'super', id: 'me' },
+      { scheme: 'none', id: 'x' },
+    ),
+  },
+)
+const entry: Make<Acl> = fc.tuple(perms, id).map(([bits, of]) => ({ perms: bits, ...of }))
+const OPEN: readonly Acl[] = [{ perms: 31, scheme: 'world', id: 'anyone' }]
+/** Mostly open: a tree that nobody may touch is soon a dull one. */
+const acl: Make<readonly Acl[]> = fc.oneof({ weight: 12, arbitrary: fc.constant(OPEN) }, { weight: 3, arbitrary: fc.array(entry, { maxLength: 3 }) })
+const otherAcl: Make<readonly Acl[]> = fc.oneof({ weight: 2, arbitrary: fc.constant(OPEN) }, { weight: 3, arbitrary: fc.array(entry, { maxLength: 3 }) })
+
+const ttlMs = fc.oneof({ weight: 6, arbitrary: fc.constantFrom(3_600_000, 2 ** 40 - 1) }, { weight: 1, arbitrary: fc.constantFrom(0, -1, 2 ** 40) })
+const create: Make<CreatePart> = fc
+  .record({
+    mode: fc.oneof({ weight: 3, arbitrary: fc.constant('persistent' as const) }, { weight: 5, arbitrary: fc.constantFrom(...CREATE_MODES) }),
+    plain: newPath,
+    sequence: fc.constantFrom(...SEQUENCES),
+    data,
+    acl,
+    ttlMs,
+    stat: fc.boolean(),
+  })
+  .map(({ mode, plain, sequence, ...rest }) => ({
+    op: 'create',
+    ...rest,
+    mode,
+    path: mode.includes('sequential') ? sequence : plain,
+    ttlMs: mode.endsWith('with-ttl') ? rest.ttlMs : 0,
+    // Without a Stat only what the wire has an operation for.
+    stat: rest.stat || mode.endsWith('with-ttl') || mode === 'container',
+  }))
+
+const part: Make<Part> = fc.oneof(
+  { weight: 5, arbitrary: create },
+  { weight: 2, arbitrary: fc.record({ op: fc.constant('delete' as const), path: doomed, version }) },
+  { weight: 3, arbitrary: fc.record({ op: fc.constant('setData' as const), path: ownPath, data, version }) },
+  { weight: 1, arbitrary: fc.record({ op: fc.constant('check' as const), path, version }) },
+)
+/** More of it that can succeed: any node, any version. */
+const likely: Make<Part> = fc.oneof(
+  { weight: 6, arbitrary: create.map((made) => ({ ...made, acl: OPEN })) },
+  { weight: 2, arbitrary: fc.record({ op: fc.constant('delete' as const), path: fc.constantFrom(...PATHS), version: fc.constant(-1) }) },
+  { weight: 3, arbitrary: fc.record({ op: fc.constant('setData' as const), path: fc.constantFrom(...PATHS), data, version: fc.constant(-1) }) },
+  { weight: 2, arbitrary: fc.record({ op: fc.constant('check' as const), path: fc.constantFrom('/p', '/p/a'), version: fc.constant(-1) }) },
+)
+
+const watch = fc.boolean()
+const watched = fc.constantFrom('/p', '/p', ...PATHS)
+const type: Make<WatcherType> = fc.constantFrom('children', 'data', 'any', 'persistent', 'recursive')
+const some = fc.array(watched, { maxLength: 2 })
+
+const operation: Make<Operation> = fc.oneof(
+  { weight: 22, arbitrary: create },
+  { weight: 8, arbitrary: fc.record({ op: fc.constant('delete' as const), path: doomed, version }) },
+  { weight: 10, arbitrary: fc.record({ op: fc.constant('setData' as const), path: ownPath, data, version }) },
+  { weight: 4, arbitrary: fc.record({ op: fc.constant('setAcl' as const), path: ownPath, acl: otherAcl, version }) },
+  { weight: 5, arbitrary: fc.record({ op: fc.constant('multi' as const), parts: fc.array(part, { maxLength: 4 }) }) },
+  { weight: 5, arbitrary: fc.record({ op: fc.constant('multi' as const), parts: fc.array(likely, { minLength: 1, maxLength: 4 }) }) },
+  { weight: 6, arbitrary: fc.record({ op: fc.constant('exists' as const), path, watch }) },
+  { weight: 6, arbitrary: fc.record({ op: fc.constant('getData' as const), path, watch }) },
+  { weight: 6, arbitrary: fc.record({ op: fc.constant('children' as const), path, watch, stat: fc.boolean() }) },
+  { weight: 3, arbitrary: fc.record({ op: fc.constantFrom('getAcl' as const, 'countDescendants' as const), path: ownPath }) },
+  { weight: 1, arbitrary: fc.record({ op: fc.constant('sync' as const), path }) },
+  { weight: 2, arbitrary: fc.record({ op: fc.constant('ephemerals' as const), prefix: fc.constantFrom('/p', '/p/a', '/p/s', null, '', '/', ' / ', '/x') }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      op: fc.constant('multiRead' as const),
+      parts: fc.array(fc.record({ op: fc.constantFrom('getData' as const, 'children' as const), path }), { maxLength: 3 }),
+    }),
+  },
+  { weight: 1, arbitrary: fc.constant({ op: 'whoAmI' as const }) },
+  { weight: 7, arbitrary: fc.record({ op: fc.constant('addWatch' as const), path: watched, recursive: fc.boolean() }) },
+  { weight: 3, arbitrary: fc.record({ op: fc.constantFrom('removeWatches' as const, 'checkWatches' as const), path: watched, type }) },
+  { weight: 3, arbitrary: fc.record({ op: fc.constant('setWatches' as const), before: fc.nat(6), data: some, exists: some, children: some }) },
+  { weight: 2, arbitrary: fc.constant({ op: 'close' as const }) },
+  { weight: 5, arbitrary: fc.constant({ op: 'open' as const }) },
+  { weight: 1, arbitrary: fc.constantFrom({ op: 'reattach' as const }, { op: 'reattach' as const }, { op: 'intrude' as const }) },
+  { weight: 4, arbitrary: fc.record({ op: fc.constant('auth' as const), credential: fc.constantFrom(...CREDENTIALS) }) },
+)
+
+
+const client = fc.oneof({ weight: 3, arbitrary: fc.constant(0) }, { weight: 3, arbitrary: fc.nat(CLIENTS - 1) })
+const step: Make<readonly Step[]> = fc
+  .record({ operation, client, held: fc.integer({ min: 0, max: 3 }) })
+  .map(({ operation: does, client: by, held }) => [held === 0 ? { ...does, client: by, held: true } : { ...does, client: by }])
+
+const below = fc.constantFrom('/p', '/p/a', '/p/a/b')
+const limits = fc.constantFrom(
+  'count=3,bytes=-1',
+  'count=-1,bytes=10=;byteHardLimit=20;countHardLimit=4',
+  'count=-1,bytes=-1=;countHardLimit=2',
+  'count=-1,bytes=-1=;byteHardLimit=4',
+  '',
+)
+const persistent = (at: string, text: string): Operation => ({ op: 'create', path: at, data: text, acl: OPEN, mode: 'persistent', ttlMs: 0, stat: false })
+const quota: Make<readonly Step[]> = fc
+  .record({ below, limits, client, what: fc.constantFrom('make', 'make', 'make', 'usage', 'limit', 'read', 'unlimit', 'unuse') })
+  .map(({ below: at, limits: text, client: by, what }) => {
+    const node = `/zookeeper/quota${at}`
+    const made: Operation[] = at.split('/').slice(1).map((_, i, parts) => persistent(`/zookeeper/quota/${parts.slice(0, i + 1).join('/')}`, ''))
+    const operations: Operation[] = {
+      make: [...made, persistent(`${node}/zookeeper_limits`, text), persistent(`${node}/zookeeper_stats`, 'count=0,bytes=0')],
+      usage: [...made, persistent(`${node}/zookeeper_stats`, 'count=0,bytes=0')],
+      limit: [{ op: 'setData' as const, path: `${node}/zookeeper_limits`, data: text, version: -1 }],
+      read: [{ op: 'getData' as const, path: `${node}/zookeeper_stats`, watch: true }],
+      unlimit: [{ op: 'delete' as const, path: `${node}/zookeeper_limits`, version: -1 }],
+      unuse: [{ op: 'delete' as const, path: `${node}/zookeeper_stats`, version: -1 }],
+    }[what]!
+    return operations.map((does) => ({ ...does, client: by }))
+  })
+
+const mischief: Make<readonly Step[]> = fc
+  .constantFrom('abandon' as const, 'unprepare' as const, 'restore' as const, 'lead' as const)
+  .map((op) => [{ op, client: 0 }])
+
+export interface Shape {
+  readonly steps: number
+}
+
+/** One program in six has quotas. */
+export function programs({ steps }: Shape): Make<Program> {
+  const plain = fc.oneof({ weight: 20, arbitrary: step }, { weight: 1, arbitrary: mischief })
+  const limited = fc.oneof({ weight: 20, arbitrary: step }, { weight: 5, arbitrary: quota }, { weight: 1, arbitrary: mischief })
+  const list = (of: Make<readonly Step[]>): Make<Program> => fc.array(of, { minLength: 1, maxLength: steps, size: 'max' }).map((chunks) => chunks.flat())
+  return fc.oneof({ weight: 5, arbitrary: list(plain) }, { weight: 1, arbitrary: list(limited) })
+}
+
+/** The program of a seed. */
+export function programOf(seed: number, shape: Shape): Program {
+  return fc.sample(programs(shape), { numRuns: 1, seed })[0]!
+}
