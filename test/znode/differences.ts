@@ -8,6 +8,8 @@ export const DIFFERENCES = {
   'create2 in a multi': '3.8.0 makes a `create` of it and leaves its Stat out; since 3.8.2 the Stat is told.',
   'quotas as applied':
     'ZooKeeper checks a write against the usage that is applied: the parts of a multi, and writes under way together, may exceed a hard limit. The tree counts what it has accepted.',
+  'setWatches as listed':
+    'ZooKeeper tells what was missed list by list, perhaps the same twice, and of nodes that the client may not read. The tree tells each once, in the order of the changes, and only what may be read.',
 } as const satisfies Readonly<Record<string, string>>
 
 export type Difference = keyof typeof DIFFERENCES

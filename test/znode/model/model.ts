@@ -11,6 +11,9 @@ import { type ModelWatches, NewestWatches, WatchesOf38 } from './watches.ts'
 /** When step `step` happens. */
 export const timeOf = (step: number): number => 1_700_000_000_000 + 10 * step
 
+/** Three numbers behind each are free, for what a proof asks besides. */
+export const zxidOf = (step: number): number => 2 ** 32 + 4 * (step + 1)
+
 const IP: Identity = { scheme: 'ip', id: '127.0.0.1' }
 
 /** ZooKeeper, small and slow: what a program's clients see. */
@@ -25,6 +28,8 @@ export class Model {
   #accepted: Accepted = new Accepted(EMPTY)
   #sessions = 0n
   #changes: number[] = [0]
+  /** The last entry; those that no client asked for stand behind their step's. */
+  #last = 0
   #step = 0
 
   constructor(clients: number, differences: ReadonlySet<Difference> = NEWEST) {
@@ -63,6 +68,7 @@ export class Model {
       case 'intrude':
         this.#watches.drop(client)
         this.#who[client] = { ...who, identities: [IP] }
+        this.#last = zxidOf(this.#step) + 1
         return { code: step.op === 'intrude' ? CODES.SESSION_EXPIRED : 0 }
       case 'auth': {
         const shows = digestIdentity(step.credential)
@@ -89,8 +95,9 @@ export class Model {
   }
 
   #burn(): number {
-    this.#changes.push(this.#changes.length)
-    return this.#changes.length - 1
+    this.#last = zxidOf(this.#step)
+    this.#changes.push(this.#last)
+    return this.#last
   }
 
   #write(write: Extract<Operation, { op: 'create' | 'delete' | 'setData' | 'setAcl' | 'multi' }>, who: Requester): Reply {
@@ -129,6 +136,7 @@ export class Model {
     for (const path of this.#ephemerals(session)) draft.remove(path)
     this.nodes = draft.nodes
     this.#fire(draft.changes, zxid, this.#step)
+    this.#last = zxid + 1
     this.#watches.drop(client)
     this.#who[client] = { session: 0n, identities: [] }
     return { code: 0, zxid }
@@ -212,19 +220,31 @@ export class Model {
         const check = this.#differences.has('checkWatches answers for others') ? 'answers' : 'has'
         return { code: this.#watches[step.op === 'removeWatches' ? 'remove' : check](client, step.path, step.type) ? 0 : CODES.NO_WATCHER }
       }
-      case 'setWatches': {
-        const since = this.#changes.at(-1 - step.before) ?? 0
-        for (const [kind, paths] of [['data', step.data], ['exists', step.exists], ['children', step.children]] as const)
-          for (const path of paths) {
-            const node = nodes.get(path)
-            if (kind === 'exists' ? node !== undefined : node === undefined) this.#tell(client, kind === 'exists' ? 'created' : 'deleted', path, null, null, null)
-            else if (kind === 'data' && node!.mzxid > since) this.#tell(client, 'dataChanged', path, null, null, null)
-            else if (kind === 'children' && node!.pzxid > since) this.#tell(client, 'childrenChanged', path, null, null, null)
-            else this.#watches.add(client, path, kind === 'children' ? 'children' : 'data')
-          }
+      case 'setWatches':
+        this.#catchUp(client, step)
         return { code: 0 }
-      }
     }
+  }
+
+  #catchUp(client: number, step: Extract<Operation, { op: 'setWatches' }>): void {
+    const { nodes } = this
+    const since = this.#changes.at(-1 - step.before) ?? 0
+    const missed: { readonly type: WatchEventType; readonly path: string; readonly zxid: number; readonly acl: readonly Acl[] | null }[] = []
+    for (const [kind, paths] of [['data', step.data], ['exists', step.exists], ['children', step.children]] as const)
+      for (const path of paths) {
+        const node = nodes.get(path)
+        if (node === undefined && kind !== 'exists') missed.push({ type: 'deleted', path, zxid: this.#last, acl: null })
+        else if (node !== undefined && kind === 'exists') missed.push({ type: 'created', path, zxid: node.czxid, acl: node.acl })
+        else if (kind === 'data' && node!.mzxid > since) missed.push({ type: 'dataChanged', path, zxid: node!.mzxid, acl: node!.acl })
+        else if (kind === 'children' && node!.pzxid > since) missed.push({ type: 'childrenChanged', path, zxid: node!.pzxid, acl: node!.acl })
+        else this.#watches.add(client, path, kind === 'children' ? 'children' : 'data')
+      }
+    if (this.#differences.has('setWatches as listed')) for (const { type, path } of missed) this.#tell(client, type, path, null, null, null)
+    else
+      missed
+        .filter(({ type, path }, at) => missed.findIndex((other) => other.type === type && other.path === path) === at)
+        .sort((one, other) => one.zxid - other.zxid)
+        .forEach(({ type, path, acl }) => this.#tell(client, type, path, acl, null, null))
   }
 
   #readable(path: string, who: Requester): ReturnType<typeof found> {
