@@ -123,6 +123,7 @@ export class MachineRun {
   #zxid = 0 as Zxid
   /** Those of what clients asked for. */
   readonly #changes: Zxid[] = [0 as Zxid]
+  readonly #sessions = new Map<number, bigint>()
   #step = 0
   /** Entries of this step that no client asked for. */
   #probes = 0
@@ -156,8 +157,13 @@ export class MachineRun {
     return this.#clients.map(({ seen }) => seen)
   }
 
-  digest(): bigint {
-    return this.#first.digest()
+  /** What the sessions of a model are called here. */
+  sessions(theirs: ReadonlyMap<number, bigint>): ReadonlyMap<bigint, bigint> {
+    return new Map([...theirs].map(([step, session]) => [session, this.#sessions.get(step)!]))
+  }
+
+  treeDigest(): bigint {
+    return this.#first.treeDigest()
   }
 
   get #primary(): ZnodeTree {
@@ -257,6 +263,7 @@ export class MachineRun {
       client.attachment = result.zxid
       client.identities = [IP]
       const { zxid, session, password, timeoutMs } = result
+      this.#sessions.set(this.#step, session)
       if (session >> 56n !== BigInt(PEER) || timeoutMs !== TIMEOUT_MS) fail(`session ${session} with ${timeoutMs} ms`)
       reply({ code: 0, zxid, session, passwordIsJavas: javaPassword(session).equals(password) })
     })

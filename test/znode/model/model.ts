@@ -26,7 +26,8 @@ export class Model {
   /** As of the last step that was not held. */
   #applied: Nodes = EMPTY
   #accepted: Accepted = new Accepted(EMPTY)
-  #sessions = 0n
+  /** By the step that opened it. */
+  readonly sessions = new Map<number, bigint>()
   #changes: number[] = [0]
   /** The last entry; those that no client asked for stand behind their step's. */
   #last = 0
@@ -59,9 +60,12 @@ export class Model {
       case 'setAcl':
       case 'multi':
         return this.#write(step, who)
-      case 'open':
-        this.#who[client] = { session: ++this.#sessions, identities: [IP] }
-        return { code: 0, zxid: this.#burn(), session: this.#sessions, passwordIsJavas: true }
+      case 'open': {
+        const session = BigInt(this.sessions.size + 1)
+        this.sessions.set(this.#step, session)
+        this.#who[client] = { session, identities: [IP] }
+        return { code: 0, zxid: this.#burn(), session, passwordIsJavas: true }
+      }
       case 'close':
         return this.#close(client, who)
       case 'reattach':

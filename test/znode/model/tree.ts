@@ -18,6 +18,8 @@ export interface Node {
   /** Children ever made: the number of the next sequential one. */
   readonly created: number
   readonly owner: bigint
+  /** What ZooKeeper keeps in the owner's place: containers and TTL nodes. */
+  readonly marked: bigint
 }
 
 /** By path; the root's is empty. */
@@ -38,7 +40,7 @@ export interface Requester {
 
 const OPEN: readonly Acl[] = [{ perms: 31, scheme: 'world', id: 'anyone' }]
 const SPECIAL = ['/', '/zookeeper', '/zookeeper/quota', '/zookeeper/config']
-const FIRST: Node = { data: '', acl: OPEN, czxid: 0, mzxid: 0, pzxid: 0, ctime: 0, mtime: 0, version: 0, aversion: 0, created: 0, owner: 0n }
+const FIRST: Node = { data: '', acl: OPEN, czxid: 0, mzxid: 0, pzxid: 0, ctime: 0, mtime: 0, version: 0, aversion: 0, created: 0, owner: 0n, marked: 0n }
 
 export const EMPTY: Nodes = new Map<string, Node>([
   ['', FIRST],
@@ -78,6 +80,11 @@ const bad = (path: string): boolean => !path.includes('/') || path.includes('\0'
 function nextVersion(current: number, expected: number): number {
   if (expected !== -1 && expected !== current) refuse(CODES.BAD_VERSION)
   return current + 1
+}
+
+function markOf(mode: string, ttlMs: number): bigint {
+  if (mode === 'container') return 0x8000_0000_0000_0000n
+  return mode.endsWith('with-ttl') ? 0xff00_0000_0000_0000n | BigInt(ttlMs) : 0n
 }
 
 /** The tree while one request is looked at: a copy, thrown away when it fails. */
@@ -160,7 +167,7 @@ export class Draft {
     const [zxid, time] = [this.#zxid, this.#time]
     this.#put(parentPath, { ...parent, created: (parent.created + 1) | 0, pzxid: zxid })
     const owner = mode.startsWith('ephemeral') ? session : 0n
-    this.#put(path, { ...FIRST, data, acl: fixed, czxid: zxid, mzxid: zxid, pzxid: zxid, ctime: time, mtime: time, owner })
+    this.#put(path, { ...FIRST, data, acl: fixed, czxid: zxid, mzxid: zxid, pzxid: zxid, ctime: time, mtime: time, owner, marked: markOf(mode, ttlMs) })
     const made = statOf(this.nodes, path)
     if (parentPath.startsWith(QUOTA) && path.endsWith(`/${STATS}`)) this.#setQuietly(path, recounted(this.nodes, parentPath.slice(QUOTA.length)))
     this.#charge(path, data?.length ?? 0, 1)
