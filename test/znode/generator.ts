@@ -35,7 +35,10 @@ const path: Make<string> = fc.oneof(
   { weight: 1, arbitrary: fc.constantFrom(...SPECIAL) },
 )
 /** Nothing is made below the special nodes, for programs share them. */
-const newPath: Make<string> = fc.oneof({ weight: 40, arbitrary: fc.constantFrom(...PATHS) }, { weight: 3, arbitrary: fc.constantFrom(...ODD_PATHS, '/zookeeper') })
+const newPath: Make<string> = fc.oneof(
+  { weight: 40, arbitrary: fc.constantFrom(...PATHS) },
+  { weight: 3, arbitrary: fc.constantFrom(...ODD_PATHS, '/zookeeper') },
+)
 /** Nobody may write `/zookeeper/config`; `/zookeeper` belongs to all programs. */
 const ownPath: Make<string> = fc.oneof(
   { weight: 40, arbitrary: fc.constantFrom(...PATHS) },
@@ -65,7 +68,9 @@ const id: Make<Omit<Acl, 'perms'>> = fc.oneof(
   { weight: 3, arbitrary: fc.constantFrom({ scheme: 'auth', id: '' }, { scheme: 'auth', id: 'whatever' }) },
   {
     weight: 3,
-    arbitrary: fc.constantFrom(...['127.0.0.1', '127.0.0.0/8', '127.128.0.0/9', '0.0.0.0/0', '10.0.0.1', '127.0.0.2/31'].map((of) => ({ scheme: 'ip', id: of }))),
+    arbitrary: fc.constantFrom(
+      ...['127.0.0.1', '127.0.0.0/8', '127.128.0.0/9', '0.0.0.0/0', '10.0.0.1', '127.0.0.2/31'].map((of) => ({ scheme: 'ip', id: of })),
+    ),
   },
   {
     weight: 1,
@@ -159,7 +164,6 @@ const operation: Make<Operation> = fc.oneof(
   { weight: 4, arbitrary: fc.record({ op: fc.constant('auth' as const), credential: fc.constantFrom(...CREDENTIALS) }) },
 )
 
-
 const client = fc.oneof({ weight: 3, arbitrary: fc.constant(0) }, { weight: 3, arbitrary: fc.nat(CLIENTS - 1) })
 const step: Make<readonly Step[]> = fc
   .record({ operation, client, held: fc.integer({ min: 0, max: 3 }) })
@@ -178,7 +182,10 @@ const quota: Make<readonly Step[]> = fc
   .record({ below, limits, client, what: fc.constantFrom('make', 'make', 'make', 'usage', 'limit', 'read', 'unlimit', 'unuse') })
   .map(({ below: at, limits: text, client: by, what }) => {
     const node = `/zookeeper/quota${at}`
-    const made: Operation[] = at.split('/').slice(1).map((_, i, parts) => persistent(`/zookeeper/quota/${parts.slice(0, i + 1).join('/')}`, ''))
+    const made: Operation[] = at
+      .split('/')
+      .slice(1)
+      .map((_, i, parts) => persistent(`/zookeeper/quota/${parts.slice(0, i + 1).join('/')}`, ''))
     const operations: Operation[] = {
       make: [...made, persistent(`${node}/zookeeper_limits`, text), persistent(`${node}/zookeeper_stats`, 'count=0,bytes=0')],
       usage: [...made, persistent(`${node}/zookeeper_stats`, 'count=0,bytes=0')],

@@ -132,7 +132,14 @@ export class MachineRun {
   constructor(clients: number) {
     this.#first = newTree()
     this.#second = newTree()
-    this.#clients = Array.from({ length: clients }, () => new Client(() => this.#first, (client, event) => this.#noted.push({ client, event })))
+    this.#clients = Array.from(
+      { length: clients },
+      () =>
+        new Client(
+          () => this.#first,
+          (client, event) => this.#noted.push({ client, event }),
+        ),
+    )
     this.#first.listen({
       closed: (session, reason, zxid) => void this.#told.push(`closed ${session} ${reason} ${zxid}`),
       moved: (session, zxid) => void this.#told.push(`moved ${session} ${zxid}`),
@@ -173,7 +180,8 @@ export class MachineRun {
   /** What stands at the number of this step, or behind it. */
   #context(): PrimaryContext {
     const zxid = (zxidOf(this.#step) + this.#probes) as Zxid
-    return { epoch: 1, zxid, time: timeOf(this.#step), changeBytesMax: 1 << 26, random: () => 0 } as PrimaryContext & { zxid: Zxid }
+    const time = timeOf(this.#step)
+    return { epoch: 1, zxid, time, monotonic: time, changeBytesMax: 1 << 26, random: () => 0 }
   }
 
   async #take(step: Step): Promise<void> {
@@ -285,7 +293,8 @@ export class MachineRun {
     })
     const before = this.#told.length
     const zxid = this.#flush()
-    if (this.#told.slice(before).filter((told) => told === `closed ${session} closed ${zxid}`).length !== 1) fail(`who is told of the end: ${this.#told.slice(before)}`)
+    if (this.#told.slice(before).filter((told) => told === `closed ${session} closed ${zxid}`).length !== 1)
+      fail(`who is told of the end: ${this.#told.slice(before)}`)
     if (this.#first.session(session) !== null) fail('a closed session is there')
     this.#first.watches.drop(client)
     this.#mustFail(client, attachment, 'SESSION_EXPIRED')
@@ -314,7 +323,8 @@ export class MachineRun {
     this.#probes++
     const operation: WriteOperation = { type: 'setData', path: '/', data: null, version: -1 }
     this.#propose({ kind: 'write', session: client.session, attachment, local: false, identities: [IP], operation }, (result) => {
-      if (result.type !== 'error' || result.error !== error) fail(`instead of ${error} there is ${JSON.stringify(result, (_, value) => (typeof value === 'bigint' ? String(value) : value))}`)
+      if (result.type !== 'error' || result.error !== error)
+        fail(`instead of ${error} there is ${JSON.stringify(result, (_, value) => (typeof value === 'bigint' ? String(value) : value))}`)
     })
     this.#flush()
   }
@@ -336,7 +346,7 @@ export class MachineRun {
   }
 
   #contextOf({ zxid, time }: Prepared): PrimaryContext {
-    return { ...this.#context(), zxid, time } as PrimaryContext
+    return { ...this.#context(), zxid, time }
   }
 
   /** Applies all that is prepared, and tells events and results in their order; the last ZXID. */
@@ -441,7 +451,8 @@ export class MachineRun {
   }
 
   #resume(client: Client, { before, data, exists, children }: StepOf<'setWatches'>): Reply {
-    const asked = (paths: readonly string[], kind: WatchKind | 'exists'): { path: string; kind: WatchKind | 'exists' }[] => paths.map((path) => ({ path, kind }))
+    const asked = (paths: readonly string[], kind: WatchKind | 'exists'): { path: string; kind: WatchKind | 'exists' }[] =>
+      paths.map((path) => ({ path, kind }))
     const all = [...asked(data, 'data'), ...asked(exists, 'exists'), ...asked(children, 'children')]
     this.#first.watches.resume(client, this.#changes.at(-1 - before) ?? (0 as Zxid), all)
     for (const { event } of this.#noted.splice(0)) client.seen.push({ kind: 'event', ...event, zxid: null })

@@ -4,41 +4,53 @@ import { MachineRun } from './machine.ts'
 import { digestOf } from './model/digest.ts'
 import { Model } from './model/model.ts'
 import { CLIENTS, type Program, tellProgram, wholeProgram } from './program.ts'
-import { difference } from './transcript.ts'
+import { difference, type Transcript } from './transcript.ts'
 
-export const SHAPE: Shape = { steps: 60 }
+export const SHAPE: Shape = { steps: 80 }
 const EXACTLY = { exactTimes: true, eventZxids: true, sorted: false }
 
-/** Null: our machine does what the model does, and its digest is the model's. */
-export async function disagreement(steps: Program): Promise<string | null> {
-  const program = wholeProgram(steps)
-  const machine = new MachineRun(CLIENTS)
+/** `wrong` is null when our machine does what the model does, and its digest is the model's. */
+export async function runBoth(program: Program): Promise<{ readonly wrong: string | null; readonly seen: Transcript }> {
   const model = new Model(CLIENTS)
-  let transcript: Awaited<ReturnType<MachineRun['run']>>
-  try {
-    transcript = await machine.run(program)
-  } catch (error) {
-    return (error as Error).message
-  }
   for (const step of program) model.take(step)
-  const found = difference(model.seen, transcript, EXACTLY)
-  if (found !== null) return found
-  const expected = digestOf(model.nodes, machine.sessions(model.sessions))
-  return expected === machine.treeDigest() ? null : `the digest is ${machine.treeDigest()}, not ${expected}`
+  const { seen } = model
+  const machine = new MachineRun(CLIENTS)
+  try {
+    const found = difference(seen, await machine.run(program), EXACTLY)
+    if (found !== null) return { seen, wrong: found }
+  } catch (error) {
+    return { seen, wrong: (error as Error).message }
+  }
+  const digest = digestOf(model.nodes, machine.sessions(model.sessions))
+  return { seen, wrong: digest === machine.treeDigest() ? null : `the tree's digest is ${machine.treeDigest()}, not ${digest}` }
 }
 
-export interface Failure {
+/** The shortest program that still fails, found within a minute. */
+export async function shortest(seed: number, fails: (steps: Program) => Promise<boolean>): Promise<Program> {
+  const property = fc.asyncProperty(programs(SHAPE), async (steps) => !(await fails(steps)))
+  const { counterexample } = await fc.check(property, { seed, numRuns: 1, interruptAfterTimeLimit: 60_000, markInterruptAsFailure: true })
+  return counterexample?.[0] ?? programOf(seed, SHAPE)
+}
+
+export interface Proof {
   readonly seed: number
-  readonly text: string
+  readonly operations: number
+  readonly seen: Transcript
+  /** Null: all is as it should be. Otherwise the shortest program that fails, and how. */
+  readonly failure: string | null
 }
 
-/** The program of a seed, and the shortest that was found to fail when it does. */
-export async function proveSeed(seed: number): Promise<Failure | null> {
-  const first = await disagreement(programOf(seed, SHAPE))
-  if (first === null) return null
-  const property = fc.asyncProperty(programs(SHAPE), async (steps) => (await disagreement(steps)) === null)
-  const { counterexample } = await fc.check(property, { seed, numRuns: 1, endOnFailure: false, interruptAfterTimeLimit: 60_000, markInterruptAsFailure: true })
-  const shortest = counterexample?.[0] ?? programOf(seed, SHAPE)
-  const program = wholeProgram(shortest)
-  return { seed, text: `seed ${seed}\n${tellProgram(program)}\n${(await disagreement(shortest)) ?? first}` }
+export async function proveSeed(seed: number): Promise<Proof> {
+  const program = wholeProgram(programOf(seed, SHAPE))
+  const { wrong, seen } = await runBoth(program)
+  if (wrong === null) return { seed, operations: program.length, seen, failure: null }
+  const steps = await shortest(seed, async (some) => (await runBoth(wholeProgram(some))).wrong !== null)
+  const short = wholeProgram(steps)
+  const again = (await runBoth(short)).wrong ?? wrong
+  return {
+    seed,
+    operations: program.length,
+    seen,
+    failure: `seed ${seed}, cut short:\n${tellProgram(short)}\n${again}\nAgain: npm run fuzz:znode -- --programs 1 --seed ${seed}`,
+  }
 }

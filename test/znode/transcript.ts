@@ -74,8 +74,7 @@ function normalise(transcript: Transcript, options: Normalisation): Line[][] {
     if (known === undefined) times.set(of, ms)
     return known === undefined || known === ms ? `of ${of}` : `not of ${of}`
   }
-  const list = <T>(items: readonly T[]): readonly T[] =>
-    options.sorted ? [...items].sort((a, b) => (JSON.stringify(a) < JSON.stringify(b) ? -1 : 1)) : items
+  const list = <T>(items: readonly T[]): readonly T[] => (options.sorted ? [...items].sort((a, b) => (JSON.stringify(a) < JSON.stringify(b) ? -1 : 1)) : items)
   const stat = (s: SeenStat): object => ({
     czxid: change(s.czxid),
     mzxid: change(s.mzxid),
@@ -128,7 +127,9 @@ export function difference(expected: Transcript, actual: Transcript, options: No
       const slice = (of: readonly Line[]): string[] => of.slice(at, end).map(({ text }) => text)
       const [want, have] = end > at + 1 ? [slice(lines).sort(), slice(others).sort()] : [slice(lines), slice(others)]
       if (want.join('\n') !== have.join('\n')) {
-        found.push(`client ${client}, item ${at}\n  expected ${want.join('\n           ') || 'nothing more'}\n  but was  ${have.join('\n           ') || 'nothing more'}`)
+        found.push(
+          `client ${client}, item ${at}\n  expected ${want.join('\n           ') || 'nothing more'}\n  but was  ${have.join('\n           ') || 'nothing more'}`,
+        )
         break
       }
       at = end

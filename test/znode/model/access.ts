@@ -34,8 +34,7 @@ export function permits(acl: readonly Acl[], perms: number, identities: readonly
   return acl.some(
     (entry) =>
       (entry.perms & perms) !== 0 &&
-      ((entry.scheme === 'world' && entry.id === 'anyone') ||
-        identities.some(({ scheme, id }) => scheme === entry.scheme && matches(scheme, id, entry.id))),
+      ((entry.scheme === 'world' && entry.id === 'anyone') || identities.some(({ scheme, id }) => scheme === entry.scheme && matches(scheme, id, entry.id))),
   )
 }
 

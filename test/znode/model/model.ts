@@ -147,7 +147,10 @@ export class Model {
   }
 
   #ephemerals(session: bigint): string[] {
-    return [...this.nodes].filter(([, { owner }]) => owner === session).map(([path]) => path).sort()
+    return [...this.nodes]
+      .filter(([, { owner }]) => owner === session)
+      .map(([path]) => path)
+      .sort()
   }
 
   #fire(changes: readonly Change[], zxid: number, closing: number | null): void {
@@ -234,7 +237,11 @@ export class Model {
     const { nodes } = this
     const since = this.#changes.at(-1 - step.before) ?? 0
     const missed: { readonly type: WatchEventType; readonly path: string; readonly zxid: number; readonly acl: readonly Acl[] | null }[] = []
-    for (const [kind, paths] of [['data', step.data], ['exists', step.exists], ['children', step.children]] as const)
+    for (const [kind, paths] of [
+      ['data', step.data],
+      ['exists', step.exists],
+      ['children', step.children],
+    ] as const)
       for (const path of paths) {
         const node = nodes.get(path)
         if (node === undefined && kind !== 'exists') missed.push({ type: 'deleted', path, zxid: this.#last, acl: null })

@@ -126,7 +126,12 @@ export function exchangeOf(step: Step, at: (path: string) => string, back: (path
       to.string(step.prefix === null ? null : at(step.prefix))
       return asked(103, (from) => ({ paths: from.vector(() => back(from.string())) }))
     case 'multiRead':
-      for (const { op, path } of step.parts) to.int(op === 'getData' ? 4 : 8).bool(false).int(-1).string(at(path)).bool(false)
+      for (const { op, path } of step.parts)
+        to.int(op === 'getData' ? 4 : 8)
+          .bool(false)
+          .int(-1)
+          .string(at(path))
+          .bool(false)
       to.int(-1).bool(true).int(-1)
       return asked(22, (from) => ({ parts: readParts(from, back) }))
     case 'whoAmI':

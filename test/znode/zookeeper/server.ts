@@ -12,7 +12,9 @@ const START_MS = 60_000
 /** Null: it can be started here. */
 export function missingZookeeper(): string | null {
   const missing = [JAVA, JAR].filter((file) => !existsSync(file))
-  return missing.length === 0 ? null : `there is no ${missing.join(' and no ')}: install Debian's zookeeper (apt-get install zookeeper), or set JAVA and ZOOKEEPER_JAR`
+  return missing.length === 0
+    ? null
+    : `there is no ${missing.join(' and no ')}: install Debian's zookeeper (apt-get install zookeeper), or set JAVA and ZOOKEEPER_JAR`
 }
 
 async function freePort(): Promise<number> {
@@ -59,7 +61,12 @@ export async function startZookeeper(): Promise<ZookeeperServer> {
     'metricsProvider.className': 'org.apache.zookeeper.metrics.impl.NullMetricsProvider',
   }
   const config = join(folder, 'zoo.cfg')
-  await writeFile(config, Object.entries(settings).map(([key, value]) => `${key}=${value}\n`).join(''))
+  await writeFile(
+    config,
+    Object.entries(settings)
+      .map(([key, value]) => `${key}=${value}\n`)
+      .join(''),
+  )
   const properties = {
     'zookeeper.extendedTypesEnabled': 'true',
     'zookeeper.enforceQuota': 'true',
@@ -68,6 +75,8 @@ export async function startZookeeper(): Promise<ZookeeperServer> {
     'zookeeper.4lw.commands.whitelist': '*',
     'zookeeper.admin.enableServer': 'false',
     'zookeeper.jmx.log4j.disable': 'true',
+    // Never: when a container goes is a matter of time.
+    'znode.container.checkIntervalMs': String(24 * 3_600_000),
   }
   const given = Object.entries(properties).map(([key, value]) => `-D${key}=${value}`)
   const main = 'org.apache.zookeeper.server.quorum.QuorumPeerMain'
