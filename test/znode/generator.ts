@@ -91,7 +91,7 @@ const id: Make<Omit<Acl, 'perms'>> = fc.oneof(
 const entry: Make<Acl> = fc.tuple(perms, id).map(([bits, of]) => ({ perms: bits, ...of }))
 const OPEN: readonly Acl[] = [{ perms: 31, scheme: 'world', id: 'anyone' }]
 /** Mostly open: a tree that nobody may touch is soon a dull one. */
-const acl: Make<readonly Acl[]> = fc.oneof({ weight: 12, arbitrary: fc.constant(OPEN) }, { weight: 3, arbitrary: fc.array(entry, { maxLength: 3 }) })
+const acl: Make<readonly Acl[]> = fc.oneof({ weight: 8, arbitrary: fc.constant(OPEN) }, { weight: 3, arbitrary: fc.array(entry, { maxLength: 3 }) })
 const otherAcl: Make<readonly Acl[]> = fc.oneof({ weight: 2, arbitrary: fc.constant(OPEN) }, { weight: 3, arbitrary: fc.array(entry, { maxLength: 3 }) })
 
 const ttlMs = fc.oneof({ weight: 6, arbitrary: fc.constantFrom(3_600_000, 2 ** 40 - 1) }, { weight: 1, arbitrary: fc.constantFrom(0, -1, 2 ** 40) })
@@ -141,7 +141,7 @@ const operation: Make<Operation> = fc.oneof(
   { weight: 4, arbitrary: fc.record({ op: fc.constant('setAcl' as const), path: ownPath, acl: otherAcl, version }) },
   { weight: 5, arbitrary: fc.record({ op: fc.constant('multi' as const), parts: fc.array(part, { maxLength: 4 }) }) },
   { weight: 5, arbitrary: fc.record({ op: fc.constant('multi' as const), parts: fc.array(likely, { minLength: 1, maxLength: 4 }) }) },
-  { weight: 6, arbitrary: fc.record({ op: fc.constant('exists' as const), path, watch }) },
+  { weight: 9, arbitrary: fc.record({ op: fc.constant('exists' as const), path, watch }) },
   { weight: 6, arbitrary: fc.record({ op: fc.constant('getData' as const), path, watch }) },
   { weight: 6, arbitrary: fc.record({ op: fc.constant('children' as const), path, watch, stat: fc.boolean() }) },
   { weight: 3, arbitrary: fc.record({ op: fc.constantFrom('getAcl' as const, 'countDescendants' as const), path: ownPath }) },
@@ -169,7 +169,7 @@ const step: Make<readonly Step[]> = fc
   .record({ operation, client, held: fc.integer({ min: 0, max: 3 }) })
   .map(({ operation: does, client: by, held }) => [held === 0 ? { ...does, client: by, held: true } : { ...does, client: by }])
 
-const below = fc.constantFrom('/p', '/p/a', '/p/a/b')
+const below = fc.constantFrom('/p', '/p', '/p/a', '/p/a/b')
 const limits = fc.constantFrom(
   'count=3,bytes=-1',
   'count=-1,bytes=10=;byteHardLimit=20;countHardLimit=4',
@@ -178,24 +178,37 @@ const limits = fc.constantFrom(
   '',
 )
 const persistent = (at: string, text: string): Operation => ({ op: 'create', path: at, data: text, acl: OPEN, mode: 'persistent', ttlMs: 0, stat: false })
-const quota: Make<readonly Step[]> = fc
-  .record({ below, limits, client, what: fc.constantFrom('make', 'make', 'make', 'usage', 'limit', 'read', 'unlimit', 'unuse') })
-  .map(({ below: at, limits: text, client: by, what }) => {
-    const node = `/zookeeper/quota${at}`
-    const made: Operation[] = at
-      .split('/')
-      .slice(1)
-      .map((_, i, parts) => persistent(`/zookeeper/quota/${parts.slice(0, i + 1).join('/')}`, ''))
-    const operations: Operation[] = {
-      make: [...made, persistent(`${node}/zookeeper_limits`, text), persistent(`${node}/zookeeper_stats`, 'count=0,bytes=0')],
-      usage: [...made, persistent(`${node}/zookeeper_stats`, 'count=0,bytes=0')],
-      limit: [{ op: 'setData' as const, path: `${node}/zookeeper_limits`, data: text, version: -1 }],
-      read: [{ op: 'getData' as const, path: `${node}/zookeeper_stats`, watch: true }],
-      unlimit: [{ op: 'delete' as const, path: `${node}/zookeeper_limits`, version: -1 }],
-      unuse: [{ op: 'delete' as const, path: `${node}/zookeeper_stats`, version: -1 }],
-    }[what]!
-    return operations.map((does) => ({ ...does, client: by }))
-  })
+const sequential = (at: string): CreatePart => ({ op: 'create', path: at, data: 'zzz', acl: OPEN, mode: 'persistent-sequential', ttlMs: 0, stat: false })
+
+const QUOTA_STEPS = ['make', 'burst', 'burst', 'usage', 'limit', 'read', 'unlimit', 'unuse'] as const
+
+function quotaSteps(what: (typeof QUOTA_STEPS)[number], at: string, text: string): Operation[] {
+  const node = `/zookeeper/quota${at}`
+  const parents = at.split('/').slice(1)
+  const made = parents.map((_, i) => persistent(`/zookeeper/quota/${parents.slice(0, i + 1).join('/')}`, ''))
+  switch (what) {
+    case 'make':
+      return [...made, persistent(`${node}/zookeeper_limits`, text), persistent(`${node}/zookeeper_stats`, 'count=0,bytes=0')]
+    case 'burst':
+      return [{ op: 'multi', parts: [sequential('/p/s-'), sequential('/p/a/'), sequential('/p/s-')].filter((_, i) => i !== 1 || at !== '/p') }]
+    case 'usage':
+      return [...made, persistent(`${node}/zookeeper_stats`, 'count=0,bytes=0')]
+    case 'limit':
+      return [{ op: 'setData', path: `${node}/zookeeper_limits`, data: text, version: -1 }]
+    case 'read':
+      return [{ op: 'getData', path: `${node}/zookeeper_stats`, watch: true }]
+    case 'unlimit':
+      return [{ op: 'delete', path: `${node}/zookeeper_limits`, version: -1 }]
+    case 'unuse':
+      return [{ op: 'delete', path: `${node}/zookeeper_stats`, version: -1 }]
+  }
+}
+
+const quotaOf = (what: Make<(typeof QUOTA_STEPS)[number]>): Make<readonly Step[]> =>
+  fc
+    .record({ below, limits, client, what })
+    .map(({ below: at, limits: text, client: by, what: does }) => quotaSteps(does, at, text).map((one) => ({ ...one, client: by })))
+const quota = quotaOf(fc.constantFrom(...QUOTA_STEPS))
 
 const mischief: Make<readonly Step[]> = fc
   .constantFrom('abandon' as const, 'unprepare' as const, 'restore' as const, 'lead' as const)
@@ -210,7 +223,8 @@ export function programs({ steps }: Shape): Make<Program> {
   const plain = fc.oneof({ weight: 20, arbitrary: step }, { weight: 1, arbitrary: mischief })
   const limited = fc.oneof({ weight: 20, arbitrary: step }, { weight: 5, arbitrary: quota }, { weight: 1, arbitrary: mischief })
   const list = (of: Make<readonly Step[]>): Make<Program> => fc.array(of, { minLength: 1, maxLength: steps, size: 'max' }).map((chunks) => chunks.flat())
-  return fc.oneof({ weight: 5, arbitrary: list(plain) }, { weight: 1, arbitrary: list(limited) })
+  const quotas = fc.tuple(quotaOf(fc.constant('make')), list(limited)).map(([made, rest]) => [...made, ...rest])
+  return fc.oneof({ weight: 5, arbitrary: list(plain) }, { weight: 1, arbitrary: quotas })
 }
 
 /** The program of a seed. */

@@ -8,6 +8,8 @@ import { join } from 'node:path'
 const JAR = process.env['ZOOKEEPER_JAR'] ?? '/usr/share/java/zookeeper.jar'
 const JAVA = process.env['JAVA'] ?? '/usr/bin/java'
 const START_MS = 60_000
+const STARTS = 3
+const WORD_MS = 5_000
 
 /** Null: it can be started here. */
 export function missingZookeeper(): string | null {
@@ -26,10 +28,13 @@ async function freePort(): Promise<number> {
   return address.port
 }
 
+/** What the server says to a four-letter word; empty when nobody answers. */
 function word(port: number, letters: string): Promise<string> {
   return new Promise((resolve) => {
     let text = ''
-    const socket = connect(port, '127.0.0.1', () => socket.write(letters))
+    // A connection to a port that nobody listens at may meet itself, and hears nothing.
+    const socket = connect(port, '127.0.0.1', () => (socket.localPort === port ? socket.destroy() : socket.write(letters)))
+    socket.setTimeout(WORD_MS, () => socket.destroy())
     socket.on('data', (bytes) => {
       text += bytes.toString('utf8')
     })
@@ -48,6 +53,16 @@ export interface ZookeeperServer extends AsyncDisposable {
 export async function startZookeeper(): Promise<ZookeeperServer> {
   const missing = missingZookeeper()
   if (missing !== null) throw new Error(missing)
+  for (let left = STARTS - 1; ; left--)
+    try {
+      return await startOne()
+    } catch (error) {
+      // Somebody else may have taken the port meanwhile.
+      if (left === 0) throw error
+    }
+}
+
+async function startOne(): Promise<ZookeeperServer> {
   const folder = await mkdtemp(join(tmpdir(), 'antiphon-zookeeper-'))
   const port = await freePort()
   const settings = {
