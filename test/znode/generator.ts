@@ -180,7 +180,7 @@ const limits = fc.constantFrom(
 const persistent = (at: string, text: string): Operation => ({ op: 'create', path: at, data: text, acl: OPEN, mode: 'persistent', ttlMs: 0, stat: false })
 const sequential = (at: string): CreatePart => ({ op: 'create', path: at, data: 'zzz', acl: OPEN, mode: 'persistent-sequential', ttlMs: 0, stat: false })
 
-const QUOTA_STEPS = ['make', 'burst', 'burst', 'usage', 'limit', 'read', 'unlimit', 'unuse'] as const
+const QUOTA_STEPS = ['make', 'burst', 'burst', 'free', 'free', 'usage', 'limit', 'read', 'unlimit', 'unuse'] as const
 
 function quotaSteps(what: (typeof QUOTA_STEPS)[number], at: string, text: string): Operation[] {
   const node = `/zookeeper/quota${at}`
@@ -191,6 +191,8 @@ function quotaSteps(what: (typeof QUOTA_STEPS)[number], at: string, text: string
       return [...made, persistent(`${node}/zookeeper_limits`, text), persistent(`${node}/zookeeper_stats`, 'count=0,bytes=0')]
     case 'burst':
       return [{ op: 'multi', parts: [sequential('/p/s-'), sequential('/p/a/'), sequential('/p/s-')].filter((_, i) => i !== 1 || at !== '/p') }]
+    case 'free':
+      return ['/p/s-0000000000', '/p/a/0000000000'].map((path) => ({ op: 'delete', path, version: -1 }))
     case 'usage':
       return [...made, persistent(`${node}/zookeeper_stats`, 'count=0,bytes=0')]
     case 'limit':
@@ -206,8 +208,10 @@ function quotaSteps(what: (typeof QUOTA_STEPS)[number], at: string, text: string
 
 const quotaOf = (what: Make<(typeof QUOTA_STEPS)[number]>): Make<readonly Step[]> =>
   fc
-    .record({ below, limits, client, what })
-    .map(({ below: at, limits: text, client: by, what: does }) => quotaSteps(does, at, text).map((one) => ({ ...one, client: by })))
+    .record({ below, limits, client, what, held: fc.boolean() })
+    .map(({ below: at, limits: text, client: by, what: does, held }) =>
+      quotaSteps(does, at, text).map((one) => ({ ...one, client: by, ...(held ? { held } : {}) })),
+    )
 const quota = quotaOf(fc.constantFrom(...QUOTA_STEPS))
 
 const mischief: Make<readonly Step[]> = fc

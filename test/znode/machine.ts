@@ -285,48 +285,48 @@ export class MachineRun {
     return info
   }
 
+  /** The end may be prepared long before it is applied: what is asked in the session's name behind it is refused all the same. */
   #close(client: Client, reply: (said: Reply) => void): void {
     const { session, attachment } = client
     this.#propose({ kind: 'closeSession', session, attachment }, (result) => {
+      const { zxid } = result
       if (result.type !== 'done') fail(`closing comes to ${result.type}`)
-      reply({ code: 0, zxid: result.zxid })
+      if (this.#told.filter((told) => told === `closed ${session} closed ${zxid}`).length !== 1) fail(`who is told of the end: ${this.#told}`)
+      if (this.#first.session(session) !== null) fail('a closed session is there')
+      reply({ code: 0, zxid })
+      this.#leave(client)
+      client.identities = []
     })
-    const before = this.#told.length
-    const zxid = this.#flush()
-    if (this.#told.slice(before).filter((told) => told === `closed ${session} closed ${zxid}`).length !== 1)
-      fail(`who is told of the end: ${this.#told.slice(before)}`)
-    if (this.#first.session(session) !== null) fail('a closed session is there')
-    this.#first.watches.drop(client)
     this.#mustFail(client, attachment, 'SESSION_EXPIRED')
-    client.identities = []
+  }
+
+  /** Nothing reaches it any more, be it applied in the same batch. */
+  #leave(client: Client): void {
+    this.#first.watches.drop(client)
+    this.#noted = this.#noted.filter((noted) => noted.client !== client)
   }
 
   /** Its holder is another one now: the one before is told, and can do nothing more. */
   #reattach(client: Client): void {
     const { session, attachment } = client
-    let taken = attachment
-    const before = this.#told.length
     this.#propose({ kind: 'attachSession', session, password: javaPassword(session), peer: 2, timeoutMs: TIMEOUT_MS }, (result) => {
-      if (result.type !== 'session') fail(`attaching comes to ${JSON.stringify(result)}`)
-      taken = result.zxid
+      if (result.type !== 'session') fail(`attaching comes to ${result.type}`)
+      if (!this.#told.includes(`moved ${session} ${result.zxid}`)) fail(`who is told of the move: ${this.#told}`)
+      this.#leave(client)
+      client.attachment = result.zxid
+      client.identities = [IP]
     })
-    this.#flush()
-    if (!this.#told.slice(before).includes(`moved ${session} ${taken}`)) fail(`who is told of the move: ${this.#told.slice(before)}`)
     this.#mustFail(client, attachment, 'SESSION_MOVED')
-    this.#first.watches.drop(client)
-    client.attachment = taken
-    client.identities = [IP]
+    this.#flush()
     this.#held(client)
   }
 
-  #mustFail(client: Client, attachment: Zxid, error: string): void {
+  #mustFail({ session }: Client, attachment: Zxid, error: string): void {
     this.#probes++
     const operation: WriteOperation = { type: 'setData', path: '/', data: null, version: -1 }
-    this.#propose({ kind: 'write', session: client.session, attachment, local: false, identities: [IP], operation }, (result) => {
-      if (result.type !== 'error' || result.error !== error)
-        fail(`instead of ${error} there is ${JSON.stringify(result, (_, value) => (typeof value === 'bigint' ? String(value) : value))}`)
+    this.#propose({ kind: 'write', session, attachment, local: false, identities: [IP], operation }, (result) => {
+      if (result.type !== 'error' || result.error !== error) fail(`instead of ${error} there is ${result.type === 'error' ? result.error : result.type}`)
     })
-    this.#flush()
   }
 
   #propose(request: ZnodeRequest, take: Prepared['take']): void {
@@ -354,19 +354,18 @@ export class MachineRun {
     const batch = this.#pending.splice(0)
     if (batch.length === 0) return this.#zxid
     const committed = batchOf(batch)
+    this.#told.length = 0
     const results = this.#first.apply(committed)
     const others = this.#second.apply(committed)
     if (results.length !== batch.length || others.length !== batch.length) fail(`${batch.length} changes have ${results.length} and ${others.length} results`)
-    const noted = this.#noted
-    this.#noted = []
     for (const [index, { zxid, take }] of batch.entries()) {
       const encoded = this.#first.encodeResult(results[index]!).slice()
       same(this.#second.encodeResult(others[index]!), encoded, 'results of two replicas')
-      while (noted[0]?.event.zxid === zxid) this.#tell(noted.shift()!)
+      while (this.#noted[0]?.event.zxid === zxid) this.#tell(this.#noted.shift()!)
       take(this.#first.decodeResult(encoded))
       this.#zxid = zxid
     }
-    if (noted.length > 0) fail(`events out of order: ${JSON.stringify(noted.map(({ event }) => event))}`)
+    if (this.#noted.length > 0) fail(`events out of order: ${JSON.stringify(this.#noted.map(({ event }) => event))}`)
     const last = batch.at(-1)!.zxid
     if (this.#told.at(-1) !== `applied ${last}`) fail(`the end of the batch at ${last} is told last, not ${this.#told.at(-1)}`)
     if (this.#first.digest() !== this.#second.digest()) fail('digests of two replicas differ')

@@ -139,6 +139,7 @@ export class Model {
     const draft = this.#draft(zxid)
     for (const path of this.#ephemerals(session)) draft.remove(path)
     this.nodes = draft.nodes
+    this.#accepted = draft.accepted
     this.#fire(draft.changes, zxid, this.#step)
     this.#last = zxid + 1
     this.#watches.drop(client)

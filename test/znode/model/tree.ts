@@ -114,7 +114,6 @@ export class Draft {
         need(found(this.nodes, parentOf(write.path)).acl, 8, who.identities)
         nextVersion(found(this.nodes, write.path).version, write.version)
         if (childrenOf(this.nodes, write.path).length > 0) refuse(CODES.NOT_EMPTY)
-        this.accepted.charge(write.path, -(found(this.nodes, write.path).data?.length ?? 0), -1)
         this.remove(write.path)
         return { code: 0 }
       }
@@ -179,6 +178,7 @@ export class Draft {
     const node = found(this.nodes, path)
     const parentPath = parentOf(path)
     const parent = found(this.nodes, parentPath)
+    this.accepted.charge(path, -(node.data?.length ?? 0), -1)
     this.#put(parentPath, { ...parent, pzxid: this.#zxid })
     this.nodes.delete(path)
     this.#charge(path, -(node.data?.length ?? 0), -1)
