@@ -165,9 +165,31 @@ const operation: Make<Operation> = fc.oneof(
 )
 
 const client = fc.oneof({ weight: 3, arbitrary: fc.constant(0) }, { weight: 3, arbitrary: fc.nat(CLIENTS - 1) })
-const step: Make<readonly Step[]> = fc
-  .record({ operation, client, held: fc.integer({ min: 0, max: 3 }) })
-  .map(({ operation: does, client: by, held }) => [held === 0 ? { ...does, client: by, held: true } : { ...does, client: by }])
+/** `often`: three steps of four are held, else one. */
+const stepOf = (often: boolean): Make<readonly Step[]> =>
+  fc
+    .record({ operation, client, held: fc.integer({ min: 0, max: 3 }) })
+    .map(({ operation: does, client: by, held }) => [(held === 0) === often ? { ...does, client: by } : { ...does, client: by, held: true }])
+
+/** A session ends, and others ask for what it leaves. */
+const leaving: Make<readonly Step[]> = fc
+  .record({
+    at: fc.constantFrom('/p/a', '/p/b', '/p/a/b'),
+    who: fc.nat(CLIENTS - 1),
+    others: fc.array(fc.constantFrom('create', 'delete', 'multi', 'look'), { maxLength: 3 }),
+    held: fc.boolean(),
+  })
+  .map(({ at, who, others, held }) => {
+    const made: CreatePart = { op: 'create', path: at, data: 'x', acl: OPEN, mode: 'ephemeral', ttlMs: 0, stat: true }
+    const other = (who + 1) % CLIENTS
+    const asked = others.map((what): Operation => {
+      if (what === 'create') return { ...made, mode: 'persistent' }
+      if (what === 'delete') return { op: 'delete', path: '/p/a', version: -1 }
+      return what === 'look' ? { op: 'exists', path: at, watch: true } : { op: 'multi', parts: [made, { op: 'setData', path: at, data: 'yy', version: 0 }] }
+    })
+    const steps: Step[] = [{ ...made, client: who }, { op: 'close', client: who }, ...asked.map((does) => ({ ...does, client: other }))]
+    return [...steps.map((one) => (held ? { ...one, held } : one)), { op: 'open', client: who }]
+  })
 
 const below = fc.constantFrom('/p', '/p', '/p/a', '/p/a/b')
 const limits = fc.constantFrom(
@@ -222,13 +244,26 @@ export interface Shape {
   readonly steps: number
 }
 
-/** One program in six has quotas. */
+/** One program in six has quotas; in one of three most changes wait for others. */
 export function programs({ steps }: Shape): Make<Program> {
-  const plain = fc.oneof({ weight: 20, arbitrary: step }, { weight: 1, arbitrary: mischief })
-  const limited = fc.oneof({ weight: 20, arbitrary: step }, { weight: 5, arbitrary: quota }, { weight: 1, arbitrary: mischief })
   const list = (of: Make<readonly Step[]>): Make<Program> => fc.array(of, { minLength: 1, maxLength: steps, size: 'max' }).map((chunks) => chunks.flat())
-  const quotas = fc.tuple(quotaOf(fc.constant('make')), list(limited)).map(([made, rest]) => [...made, ...rest])
-  return fc.oneof({ weight: 5, arbitrary: list(plain) }, { weight: 1, arbitrary: quotas })
+  const some = (often: boolean, quotas: number): Make<Program> => {
+    const rest = list(
+      fc.oneof(
+        { weight: 40, arbitrary: stepOf(often) },
+        { weight: 1, arbitrary: leaving },
+        { weight: 2, arbitrary: mischief },
+        ...(quotas === 0 ? [] : [{ weight: quotas, arbitrary: quota }]),
+      ),
+    )
+    return quotas === 0 ? rest : fc.tuple(quotaOf(fc.constant('make')), rest).map((chunks) => chunks.flat())
+  }
+  return fc.oneof(
+    { weight: 6, arbitrary: some(false, 0) },
+    { weight: 4, arbitrary: some(true, 0) },
+    { weight: 1, arbitrary: some(false, 10) },
+    { weight: 1, arbitrary: some(true, 15) },
+  )
 }
 
 /** The program of a seed. */
