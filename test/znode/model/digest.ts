@@ -1,5 +1,5 @@
 import { crc32 } from 'node:zlib'
-import type { Nodes } from './tree.ts'
+import type { Nodes } from './nodes.ts'
 
 const LOW = (1n << 64n) - 1n
 

@@ -4,8 +4,9 @@ import { type Operation, type Program, type Read, type Step, WATCHER_TYPES, WRIT
 import type { PartReply, Reply, Seen, Transcript } from '../transcript.ts'
 import { digestIdentity, need, permits } from './access.ts'
 import { CODES, Refused, refuse } from './codes.ts'
+import type { Nodes } from './nodes.ts'
 import { Accepted } from './quota.ts'
-import { type Change, childrenOf, Draft, EMPTY, found, multi, type Nodes, parentOf, type Requester, shown, statOf } from './tree.ts'
+import { type Change, childrenOf, Draft, EMPTY, found, multi, parentOf, type Requester, shown, statOf } from './tree.ts'
 import { type ModelWatches, NewestWatches, WatchesOf38 } from './watches.ts'
 
 /** When step `step` happens. */

@@ -1,6 +1,6 @@
 import type { Data } from '../program.ts'
 import { CODES, refuse } from './codes.ts'
-import type { Nodes } from './tree.ts'
+import type { Nodes } from './nodes.ts'
 
 export const QUOTA = '/zookeeper/quota'
 const LIMITS = 'zookeeper_limits'

@@ -3,27 +3,8 @@ import type { CreatePart, Data, Part, Write } from '../program.ts'
 import type { PartReply, SeenStat } from '../transcript.ts'
 import { fixedAcl, need } from './access.ts'
 import { CODES, Refused, refuse } from './codes.ts'
+import type { Node, Nodes } from './nodes.ts'
 import { Accepted, checkQuota, QUOTA, quotaOf, recounted, STATS, usageOf } from './quota.ts'
-
-export interface Node {
-  readonly data: Data
-  readonly acl: readonly Acl[]
-  readonly czxid: number
-  readonly mzxid: number
-  readonly pzxid: number
-  readonly ctime: number
-  readonly mtime: number
-  readonly version: number
-  readonly aversion: number
-  /** Children ever made: the number of the next sequential one. */
-  readonly created: number
-  readonly owner: bigint
-  /** What ZooKeeper keeps in the owner's place: containers and TTL nodes. */
-  readonly marked: bigint
-}
-
-/** By path; the root's is empty. */
-export type Nodes = ReadonlyMap<string, Node>
 
 export interface Change {
   readonly type: 'created' | 'deleted' | 'dataChanged'
