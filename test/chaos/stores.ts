@@ -10,5 +10,5 @@ const SEGMENT_BYTES = 1024 * 1024
 const AHEAD_BYTES = 4 * 1024
 
 export function storeIn(store: StoreName, folder: string): LogStore {
-  return store === 'file' ? fileStorage({ folder, segmentBytes: SEGMENT_BYTES, aheadBytes: AHEAD_BYTES }) : lmdbStorage({ folder })
+  return store === 'file' ? fileStorage({ folder, segmentBytes: SEGMENT_BYTES, aheadBytes: AHEAD_BYTES }) : lmdbStorage({ folder, aheadBytes: AHEAD_BYTES })
 }

@@ -12,7 +12,7 @@ import { closeAll, numbered, startOn, written } from './ensemble.ts'
 beforeAll(() => buildWorker('storage-lmdb', 'storage-kit', 'ports', 'wire', 'consensus-core'))
 
 function storesIn(folder: string, ids: readonly number[]): Map<number, LogStore> {
-  return new Map(ids.map((id) => [id, lmdbStorage({ folder: join(folder, `m${id}`), mainThread: true, segmentBytes: 4096 })]))
+  return new Map(ids.map((id) => [id, lmdbStorage({ folder: join(folder, `m${id}`), mainThread: true, segmentBytes: 4096, aheadBytes: 0 })]))
 }
 
 /** One member's folder, of an ensemble that has taken 60 notes; closed. */

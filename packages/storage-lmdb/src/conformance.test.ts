@@ -12,7 +12,7 @@ const supports = { durable: true, browser: false }
 async function place(mainThread: boolean): Promise<StorePlace> {
   const folder = await mkdtemp(join(tmpdir(), 'antiphon-lmdb-'))
   return {
-    create: () => lmdbStorage({ folder, mainThread, segmentBytes: 64 * 1024, mapBytes: 1024 * 1024 }),
+    create: () => lmdbStorage({ folder, mainThread, segmentBytes: 64 * 1024, aheadBytes: 64 * 1024, mapBytes: 1024 * 1024 }),
     remove: () => rm(folder, { recursive: true, force: true }),
   }
 }

@@ -20,7 +20,7 @@ for await (const line of createInterface({ input: process.stdin })) {
 }
 
 async function outcome(): Promise<string> {
-  const store = lmdbStorage({ folder, mainThread: true })
+  const store = lmdbStorage({ folder, mainThread: true, aheadBytes: 0 })
   try {
     return (await workload.differs(store, await store.open(STORE_ID))) === null ? 'same' : 'different'
   } catch (error) {

@@ -18,7 +18,7 @@ const OFFSETS = 160
 async function filled(): Promise<{ folder: string; workload: Workload }> {
   const folder = await mkdtemp(join(tmpdir(), 'antiphon-lmdb-'))
   onTestFinished(() => rm(folder, { recursive: true, force: true }))
-  const store = lmdbStorage({ folder, mainThread: true, segmentBytes: 16 * 1024 })
+  const store = lmdbStorage({ folder, mainThread: true, segmentBytes: 16 * 1024, aheadBytes: 0 })
   await store.open(STORE_ID)
   const workload = new Workload()
   while (workload.number < WRITES) await carryOut(store, workload)
@@ -41,7 +41,7 @@ async function* asyncly<T>(items: readonly T[]): AsyncGenerator<T> {
 }
 
 async function opened(folder: string, workload: Workload): Promise<string> {
-  const store = lmdbStorage({ folder, mainThread: true })
+  const store = lmdbStorage({ folder, mainThread: true, aheadBytes: 0 })
   try {
     return (await workload.differs(store, await store.open(STORE_ID))) ?? 'same'
   } catch (error) {

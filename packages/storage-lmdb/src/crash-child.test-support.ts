@@ -2,7 +2,7 @@ import { lmdbStorage } from './index.ts'
 import { chunksOf, STORE_ID, Workload } from './workload.test-support.ts'
 
 // A process that is killed: goes on with the workload where its store stands, and tells what was called durable, and what it is about.
-const store = lmdbStorage({ folder: process.argv[2]!, segmentBytes: 16 * 1024, mapBytes: 1024 * 1024 })
+const store = lmdbStorage({ folder: process.argv[2]!, segmentBytes: 16 * 1024, aheadBytes: 128 * 1024, mapBytes: 1024 * 1024 })
 const state = await store.open(STORE_ID)
 const workload = Workload.at(state.epochs.accepted)
 const difference = await workload.differs(store, state)

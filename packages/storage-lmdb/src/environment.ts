@@ -131,6 +131,13 @@ export class Environment implements Databases {
     return this.read(() => namesIn(this.#root))
   }
 
+  /** In bytes of the file: behind the last page that was ever used. */
+  get end(): number {
+    // Its type leaves out what it tells of the environment.
+    const { lastPageNumber, pageSize } = this.read(() => this.#root.getStats()) as { lastPageNumber: number; pageSize: number }
+    return (lastPageNumber + 1) * pageSize
+  }
+
   /** A process that ended while it read would keep every page that is freed until the environment is opened anew. */
   releaseDead(): void {
     checked('looking for readers', this.#folder, () => this.#root.readerCheck())

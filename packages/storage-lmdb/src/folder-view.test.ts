@@ -21,7 +21,7 @@ async function scratch(): Promise<string> {
 }
 
 function opened(folder: string, mainThread = true): Promise<LogStore> {
-  const store = lmdbStorage({ folder, mainThread, segmentBytes: 8 * 1024 })
+  const store = lmdbStorage({ folder, mainThread, segmentBytes: 8 * 1024, aheadBytes: 0 })
   onTestFinished(() => store.close())
   return store.open(STORE_ID).then(() => store)
 }

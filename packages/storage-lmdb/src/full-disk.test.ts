@@ -55,7 +55,7 @@ test.skipIf(disk === null).each([0, 1, 2, 3, 5, 9])(
       rmSync(folder, { recursive: true, force: true })
       rmSync(join(disk!, 'ballast'), { force: true })
     })
-    const store = lmdbStorage({ folder, mainThread: true })
+    const store = lmdbStorage({ folder, mainThread: true, aheadBytes: 0 })
     await store.open(STORE_ID)
     const workload = new Workload()
     for (let i = 0; i < 4; i++) expect(await carryOut(store, workload)).toBeNull()

@@ -121,7 +121,7 @@ test('the map grows with what is written, and what was read before it grew stays
 })
 
 test('what compaction lets go of is used again, although entries are read all the time, and a process that read was killed: no reader holds it', async () => {
-  const store = make({ segmentBytes: 64 * 1024, mapBytes: 1024 * 1024 })
+  const store = make({ segmentBytes: 64 * 1024, aheadBytes: 0, mapBytes: 1024 * 1024 })
   await store.open(STORE_ID)
   await killReader(join(folder, 'store', 'data.mdb'))
   let tail: Awaited<ReturnType<typeof fill>> | undefined
@@ -136,6 +136,26 @@ test('what compaction lets go of is used again, although entries are read all th
   // Removed in an idle moment.
   const snapshots = async (): Promise<string[]> => (await readdir(join(folder, 'store'))).filter((name) => name.startsWith('snapshot-'))
   await expect.poll(snapshots, { timeout: 10_000 }).toHaveLength(1)
+})
+
+test('the file is zero-filled ahead in idle moments, steps on with what is written, and holds what it held', async () => {
+  const aheadBytes = 1024 * 1024
+  const store = make({ aheadBytes })
+  await store.open(STORE_ID)
+  const file = join(folder, 'store', 'data.mdb')
+  const size = async (): Promise<number> => (await stat(file)).size
+  await expect.poll(size, { timeout: 10_000 }).toBeGreaterThan(aheadBytes / 2)
+  const tail = await fill(store, 30, 100_000)
+  await expect.poll(size, { timeout: 10_000 }).toBeGreaterThan(30 * 100_000 + aheadBytes / 2)
+  await store.close()
+  const closed = await size()
+  expect((await readFile(file)).subarray(-aheadBytes / 4).every((byte) => byte === 0)).toBe(true)
+  const again = make({ aheadBytes: 0 })
+  expect((await again.open(STORE_ID)).log.last).toBe(tail.last)
+  const longer = await fill(again, 2, 10_000, tail)
+  // What was filled is what LMDB writes to next.
+  expect(await size()).toBe(closed)
+  expect(Buffer.concat(await readAll(again, tail.last, longer.last)).length).toBeGreaterThan(20_000)
 })
 
 /** A process that looks at the environment, as `viewFolder` does, and does not live to let go of it. */
