@@ -218,6 +218,7 @@ export class LmdbEngine extends EngineBase<Log> {
     const outdated = this.#outdated.pop()
     if (outdated === undefined) return false
     try {
+      this.#reserve(environment, 0)
       environment.commit(() => this.#drop(outdated))
       return true
     } catch (error) {
@@ -272,13 +273,14 @@ export class LmdbEngine extends EngineBase<Log> {
     if (packs.every(({ bytes }) => bytes.length === 0)) return
     const databases: Database[] = []
     const files: string[] = []
+    let total = 0
+    for (const { bytes } of packs) total += bytes.length
     this.#commit(() => {
       for (const { bytes } of packs) this.#carryOut(bytes, staged, databases, files)
       staged?.settle()
-    })
+    }, total)
     this.#outdated.push(...databases)
     this.garbage.add(...files)
-    for (const { bytes } of packs) this.#zeroFill.committed(bytes.length)
   }
 
   /** Within a commit. What is let go of is added to `databases` and `files`. @throws AntiphonError INVALID_ARGUMENT, DIVERGED, CORRUPT */
@@ -320,11 +322,13 @@ export class LmdbEngine extends EngineBase<Log> {
   }
 
   /** `work`, and the head that makes it count, in one transaction. @throws AntiphonError: the store has failed. */
-  #commit(work: () => void): void {
-    const { root } = this.#environment!
+  #commit(work: () => void, bytes = 0): void {
+    const environment = this.#environment!
+    const { root } = environment
+    this.#reserve(environment, bytes)
     const outdated = this.#outdated
     const segments = this.#nextSegment
-    this.#environment!.commit(() => {
+    environment.commit(() => {
       work()
       // Under load there are no idle moments: more is dropped than is begun, so that it does not pile up.
       for (let i = segments - 1; i < this.#nextSegment && outdated.length > 0; i++) this.#drop(outdated.pop()!)
@@ -339,6 +343,12 @@ export class LmdbEngine extends EngineBase<Log> {
     this.#foundingChanged = false
     this.#log.endsChanged = false
     this.#log.segmentsChanged = false
+  }
+
+  /** Of a database that is dropped, and of the lists, which may be long, the pages are few beside their own. */
+  #reserve(environment: Environment, bytes: number): void {
+    const lists = this.#settings.segmentBytes / 256 + 64 * (this.#log?.segments.length ?? 0) + 16 * (this.#log?.closedEnds.length ?? 0)
+    this.#zeroFill.reserve(bytes + lists, () => environment.end)
   }
 
   #head(): Head {

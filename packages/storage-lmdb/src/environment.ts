@@ -160,7 +160,7 @@ export class Environment implements Databases {
   }
 }
 
-const LOOKS_MAX = 20
+const LOOKS_MAX = 200
 
 /** One moment of an environment that another process may be writing to. To be had once in a process that has it not open otherwise. */
 export class EnvironmentView implements Databases {

@@ -44,6 +44,8 @@ export interface StoreDescription extends StoredState {
 interface Held {
   readonly zxid: Zxid
   readonly file: string
+  /** The store may remove it at any time: what is asked of it is asked at first. */
+  readonly bytes: number
   readonly reader: SnapshotReader | AntiphonError
 }
 
@@ -108,8 +110,8 @@ export class Examination {
     const { generation, commits, segments, leftovers } = this.#moment
     const { log } = this.state
     const snapshots: SnapshotDescription[] = []
-    for (const { file, reader } of this.#snapshots) {
-      if (!(reader instanceof AntiphonError)) snapshots.push({ file, bytes: sizeOf(this.#disk, file), meta: reader.meta, chunkBytes: reader.bytes })
+    for (const { file, bytes, reader } of this.#snapshots) {
+      if (!(reader instanceof AntiphonError)) snapshots.push({ file, bytes, meta: reader.meta, chunkBytes: reader.bytes })
     }
     const used = new Set([...OWN_FILES, ...this.#snapshots.map(({ file }) => file)])
     return {
@@ -216,7 +218,7 @@ function openAll(disk: CheckedDisk, names: readonly string[], { storeId, generat
   for (const file of names) {
     const parsed = parseSnapshotName(file)
     if (parsed === null || parsed.aside || parsed.generation !== generation || parsed.zxid > tail.zxid) continue
-    held.push({ zxid: parsed.zxid, file, reader: tryOpen(disk, file, storeId, generation) })
+    held.push({ zxid: parsed.zxid, file, bytes: sizeOf(disk, file), reader: tryOpen(disk, file, storeId, generation) })
   }
   return held.sort((a, b) => a.zxid - b.zxid)
 }

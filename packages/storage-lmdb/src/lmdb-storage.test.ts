@@ -131,8 +131,8 @@ test('what compaction lets go of is used again, although entries are read all th
     await store.saveSnapshot(metaAt(tail), [new Uint8Array(10)])
     expect(await store.compact(1, (tail.last + 1) as Zxid)).toBeGreaterThan(tail.last - 20)
   }
-  // Of 12 MB that were written.
-  expect((await stat(join(folder, 'store', 'data.mdb'))).size).toBeLessThan(4_000_000)
+  // Of 12 MB that were written; room for the next commit of 1 MB is in it.
+  expect((await stat(join(folder, 'store', 'data.mdb'))).size).toBeLessThan(6_000_000)
   // Removed in an idle moment.
   const snapshots = async (): Promise<string[]> => (await readdir(join(folder, 'store'))).filter((name) => name.startsWith('snapshot-'))
   await expect.poll(snapshots, { timeout: 10_000 }).toHaveLength(1)
