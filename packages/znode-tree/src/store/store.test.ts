@@ -1,0 +1,127 @@
+import { AntiphonError } from '@antiphon/ports'
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import { NodeTree } from '../data-tree.ts'
+import { NO_NODE, type NodeIndex } from '../data-tree-types.ts'
+import { Arena, type Block, NO_BLOCK, offsetOf, pageOf } from './arena.ts'
+import { crcOfText } from './path-crc.ts'
+import { PathIndex } from './path-index.ts'
+import { chunkOf, PATH_CRC, Records, wordsAt } from './records.ts'
+
+test('the path index finds all records of a CRC, however many have it, as it grows and shrinks', () => {
+  // Few CRCs, and such as differ in high bits alone: long chains, and buckets that are divided unevenly.
+  const crc = fc.oneof(fc.integer({ min: 0, max: 9 }), fc.integer({ min: 0, max: 200 }), fc.constantFrom(1 << 20, 1 << 30, -1, -0x80000000))
+  fc.assert(
+    fc.property(fc.array(fc.tuple(fc.nat(2), crc), { maxLength: 600, size: 'max' }), (steps) => {
+      const records = new Records()
+      const index = new PathIndex(records)
+      const expected = new Map<number, Set<NodeIndex>>()
+      for (const [kind, key] of steps) {
+        const here = expected.get(key) ?? new Set()
+        expected.set(key, here)
+        if (kind > 0) {
+          const record = records.allocate()
+          records.words[chunkOf(record)]![wordsAt(record) + PATH_CRC] = key
+          index.add(record)
+          here.add(record)
+        } else if (here.size > 0) {
+          const record = [...here][Math.floor(here.size / 2)]!
+          index.remove(record)
+          records.release(record)
+          here.delete(record)
+        }
+      }
+      for (const [key, here] of expected) {
+        const found: NodeIndex[] = []
+        for (let record = index.candidate(key, NO_NODE); record !== NO_NODE; record = index.candidate(key, record)) found.push(record)
+        expect(found.sort((a, b) => a - b)).toEqual([...here].sort((a, b) => a - b))
+      }
+    }),
+    { numRuns: 100 },
+  )
+})
+
+test('two paths with one CRC are two nodes', () => {
+  const names = new Map<number, string>()
+  let pair: [string, string] | null = null
+  for (let i = 0; pair === null; i++) {
+    const name = `/${(i * 0x9e3779b1).toString(36)}`
+    const crc = crcOfText(name, 0, 0, name.length)
+    const other = names.get(crc)
+    if (other !== undefined) pair = [other, name]
+    names.set(crc, name)
+  }
+  const tree = new NodeTree()
+  const node = { kind: 0, owner: 0n, ttlMs: 0, acl: 0, bytes: new Uint8Array(0), start: 0, end: 0 } as const
+  tree.create({ ...node, path: pair[0] }, 1 as never, 1)
+  expect(tree.find(pair[1])).toBe(NO_NODE)
+  tree.create({ ...node, path: pair[1] }, 2 as never, 2)
+  expect(pair.map((path) => tree.path(tree.find(path)))).toEqual(pair)
+  tree.delete(tree.find(pair[0]), 3 as never)
+  expect(tree.find(pair[0])).toBe(NO_NODE)
+  expect(tree.path(tree.find(pair[1]))).toBe(pair[1])
+})
+
+test('blocks of the arena do not overlap, and what is given back is used again', () => {
+  const length = fc.oneof(fc.integer({ min: 0, max: 200 }), fc.integer({ min: 0, max: 9000 }), fc.constantFrom(8, 128, 136, 8192, 8193, 100_000))
+  fc.assert(
+    fc.property(fc.array(fc.tuple(fc.boolean(), length), { maxLength: 400, size: 'max' }), (steps) => {
+      const arena = new Arena()
+      const held: { block: Block; length: number; mark: number }[] = []
+      for (const [index, [isRelease, wanted]] of steps.entries()) {
+        if (isRelease && held.length > 0) {
+          const [gone] = held.splice((index * 7) % held.length, 1)
+          arena.release(gone!.block)
+          continue
+        }
+        const block = arena.allocate(wanted)
+        held.push({ block, length: wanted, mark: index % 251 })
+        if (block !== NO_BLOCK) arena.bytes[pageOf(block)]!.fill(index % 251, offsetOf(block), offsetOf(block) + wanted)
+        expect(arena.fits(block, wanted)).toBe(true)
+      }
+      for (const { block, length: held1, mark } of held) {
+        if (block === NO_BLOCK) continue
+        const bytes = arena.bytes[pageOf(block)]!.subarray(offsetOf(block), offsetOf(block) + held1)
+        expect([bytes.length, bytes.every((byte) => byte === mark)]).toEqual([held1, true])
+      }
+      expect(arena.blocks).toBe(held.filter(({ block }) => block !== NO_BLOCK).length)
+    }),
+    { numRuns: 100 },
+  )
+})
+
+test('pages that are all free serve blocks of another size', () => {
+  const arena = new Arena()
+  const memory = (): number => arena.bytes.reduce((sum, page) => sum + page.length, 0)
+  const cycle = (size: number): void => {
+    const blocks = Array.from({ length: 20_000 }, () => arena.allocate(size))
+    for (const block of blocks) arena.release(block)
+  }
+  cycle(100)
+  expect(memory()).toBeLessThan(100_000)
+  for (const size of [200, 300, 1000, 100]) cycle(size)
+  expect(memory()).toBeLessThan(400_000)
+  expect(arena.blocks).toBe(0)
+})
+
+test('a change that does not fit is a divergence, and leaves the tree as it was', () => {
+  const tree = new NodeTree()
+  const node = { kind: 0, owner: 0n, ttlMs: 0, acl: 0, bytes: new Uint8Array(0), start: 0, end: 0 } as const
+  tree.create({ ...node, path: '/a' }, 1 as never, 1)
+  const before = { digest: tree.digest(), usage: tree.usage() }
+  const diverging: (() => void)[] = [
+    () => tree.create({ ...node, path: '/a' }, 2 as never, 2),
+    () => tree.create({ ...node, path: '/none/b' }, 2 as never, 2),
+    () => tree.create({ ...node, path: '/a/' }, 2 as never, 2),
+    () => tree.create({ ...node, path: 'a' }, 2 as never, 2),
+    () => tree.create({ ...node, path: '/b', acl: 7 }, 2 as never, 2),
+    () => tree.setAcl(tree.find('/a'), 7, 1),
+    () => tree.delete(tree.find('/'), 2 as never),
+    () => tree.delete(tree.find('/zookeeper'), 2 as never),
+  ]
+  for (const change of diverging) {
+    expect(change).toThrow(AntiphonError)
+    expect(change).toThrow(expect.objectContaining({ code: 'DIVERGED' }))
+  }
+  expect({ digest: tree.digest(), usage: tree.usage() }).toEqual(before)
+})
