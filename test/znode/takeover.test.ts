@@ -1,8 +1,9 @@
 import { createReadStream, readdirSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import type { Zxid } from '@antiphon/ports'
-import { type TakenOver, takeOverZooKeeper, ZooKeeperSnapshotDecoder, zooKeeperSnapshotChunks } from '@antiphon/znode-tree'
+import { type TakenOver, takenOverChunks, takeOverZooKeeper, ZooKeeperSnapshotDecoder, znodeTree, zooKeeperSnapshotChunks } from '@antiphon/znode-tree'
 import { expect, test } from 'vitest'
+import { adler32 } from '../../packages/znode-tree/src/snapshot/adler32.ts'
 import { LogReplay } from '../../packages/znode-tree/src/snapshot/zookeeper-log.ts'
 
 /** What Debian's zookeeper 3.8.0 left when it was killed: see the README there. */
@@ -122,6 +123,81 @@ test('a log that was torn at its end is read up to there, and a hole between log
     expect(taken.sessions.size).toBe(recorded.sessions.length - 1)
   }
   await expect(takeOverZooKeeper({ names: names.filter((name) => name !== logs[1]), read })).rejects.toMatchObject({ code: 'CORRUPT' })
+})
+
+/** A log of one transaction, without its digest. */
+function logOf(session: bigint, zxid: Zxid, type: number, record: Uint8Array = new Uint8Array(0)): Uint8Array {
+  const entry = Buffer.alloc(32 + record.length)
+  entry.writeBigUInt64BE(session, 0)
+  entry.writeBigInt64BE(BigInt(zxid), 12)
+  entry.writeInt32BE(type, 28)
+  entry.set(record, 32)
+  const head = Buffer.from('5a4b4c47000000020000000000000000', 'hex')
+  const frame = Buffer.alloc(12)
+  frame.writeBigInt64BE(BigInt(adler32(entry, 1, 0, entry.length)), 0)
+  frame.writeInt32BE(entry.length, 8)
+  return Buffer.concat([head, frame, entry, Buffer.from('B')])
+}
+
+test('changes that a snapshot has already, and such as it lacks, lead to the same tree (FuzzySnapshotRelatedTest, DataTreeTest)', async () => {
+  const taken = await takeOverZooKeeper({ names, read })
+  const sessions = Array.from(taken.sessions, ([id, timeoutMs]) => ({ id, timeoutMs }))
+  const last = decode(...zooKeeperSnapshotChunks(taken.tree.view(), { zxid: taken.zxid, sessions }))
+  // As if the server had begun to write it when nothing had been done yet.
+  const replay = new LogReplay(last, 0 as Zxid)
+  for (const log of logs) await replay.readLog(read(log))
+  expectRecorded(replay)
+  expect(replay.agrees).toBe(true)
+})
+
+test('a session that ends without a list of its nodes takes them along, as before 3.6; and so does one that is not there', async () => {
+  const taken = await takeOverZooKeeper({ names, read })
+  const session = [...taken.tree.owners()][0]!
+  const mine = taken.tree.ephemerals(session)
+  expect(mine.length).toBeGreaterThan(0)
+  const name = `log.${(taken.zxid + 1).toString(16)}`
+  const log = logOf(session, (taken.zxid + 1) as Zxid, -11)
+  const after = await takeOverZooKeeper({ names: [...names, name], read: (file) => (file === name ? one(log) : read(file)) })
+  expect(after.tree.ephemerals(session)).toEqual([])
+  expect(after.tree.size).toBe(taken.tree.size - mine.length)
+  expect(after.zxid).toBe(taken.zxid + 1)
+  const orphaned = [...zooKeeperSnapshotChunks(taken.tree.view(), { zxid: taken.zxid, sessions: [] })]
+  const alone = await takeOverZooKeeper({ names: [snapshots.at(-1)!], read: () => one(Buffer.concat(orphaned)) })
+  expect([...alone.tree.owners()]).toEqual([])
+})
+
+test('children are in the order in which they were made, quotas are counted anew', async () => {
+  const { tree, zxid } = await takeOverZooKeeper({ names, read })
+  for (const { path } of recorded.nodes.filter((node) => !node.path.startsWith('/zookeeper'))) {
+    const made: number[] = []
+    for (let child = tree.firstChild(tree.find(path)); child !== -1; child = tree.nextSibling(child)) made.push(tree.czxid(child))
+    expect(made).toEqual([...made].sort((a, b) => a - b))
+  }
+  const stats = tree.find('/zookeeper/quota/q/zookeeper_stats')
+  const before = Buffer.from(tree.data(stats)!).toString()
+  tree.setData(stats, Buffer.from('count=77'), 0, 8, 0, zxid, 0)
+  const again = decode(...zooKeeperSnapshotChunks(tree.view(), { zxid, sessions: [] }))
+  expect(Buffer.from(again.tree.data(again.tree.find('/zookeeper/quota/q/zookeeper_stats'))!).toString()).toBe(before)
+})
+
+test('a snapshot without a digest, as before 3.6, is read as well; one without its checksum is not', () => {
+  const newest = readFileSync(FOLDER + snapshots.at(-1)!)
+  const [digestBytes, sealBytes] = [20, 13]
+  expect(decode(newest.subarray(0, -(digestBytes + sealBytes))).digest).toBeNull()
+  expect(() => decode(newest.subarray(0, -sealBytes))).toThrow('ends too early')
+  expect(() => decode(newest.subarray(0, -(digestBytes + 2 * sealBytes)))).toThrow('ends too early')
+})
+
+test('a machine goes on from what was taken over', async () => {
+  const taken = await takeOverZooKeeper({ names, read })
+  const machine = znodeTree({ name: 'taken' })
+  async function* chunks(): AsyncGenerator<Uint8Array> {
+    yield* takenOverChunks(taken)
+  }
+  await machine.restore(taken.zxid, chunks())
+  expect(machine.treeDigest()).toBe(taken.tree.digest())
+  expect(machine.reader.size).toBe(recorded.nodes.length)
+  for (const id of recorded.sessions.map(BigInt)) expect(machine.session(id)).toMatchObject({ id, timeoutMs: 30_000 })
 })
 
 test('what is exported in its format is the same tree again', async () => {

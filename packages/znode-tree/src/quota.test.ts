@@ -104,6 +104,17 @@ test('further keys of a stats node stay, behind the lone `=` of old parsers', ()
   expect(scribe.text(statsOf('/q'))).toBe('count=2,bytes=2=;a=1;b=2')
 })
 
+test('a snapshot has the usage as it was', () => {
+  const scribe = new Scribe().create('/q').quota('/q', 'count=4')
+  const view = scribe.tree.view()
+  scribe.create('/q/x', '12')
+  const decoder = new TreeDecoder()
+  for (const chunk of snapshotChunks(view)) decoder.push(chunk)
+  const before = new Scribe()
+  before.tree.replaceWith(decoder.finish())
+  expect(before.text(statsOf('/q'))).toBe('count=1,bytes=0')
+})
+
 test('without a stats node nothing is counted and nothing can be exceeded', () => {
   const scribe = new Scribe().create('/q').quota('/q', 'count=1').delete(statsOf('/q')).create('/q/a')
   expect(scribe.tree.quotaOf('/q/a')).toBeNull()

@@ -149,4 +149,7 @@ test('equal ACLs are one, and those that no node has are forgotten when asked to
   expect(() => tree.aclOf(unused)).toThrow(RangeError)
   expect(tree.aclOf(tree.acl(tree.find('/has')))).toEqual(ACL)
   expect(tree.intern(ACL)).toBe(number)
+  tree.delete(tree.find('/has'), 99 as Zxid)
+  tree.dropUnusedAcls()
+  expect(() => tree.aclOf(number)).toThrow(RangeError)
 })

@@ -1,6 +1,9 @@
 import { AntiphonError, corrupt, epochOf, type Millis, type Zxid } from '@antiphon/ports'
 import type { NodeTree } from '../data-tree.ts'
+import { peerOf } from '../sessions/session-id.ts'
+import { SessionTable } from '../sessions/session-table.ts'
 import type { SessionId } from '../types.ts'
+import { snapshotChunks } from './encoder.ts'
 import { type ZooKeeperSnapshot, ZooKeeperSnapshotDecoder } from './zookeeper-import.ts'
 import { LogReplay } from './zookeeper-log.ts'
 
@@ -49,9 +52,18 @@ export async function takeOverZooKeeper(folder: ZooKeeperFolder): Promise<TakenO
       if (!isNext) throw corrupt('changes are missing between the files of a ZooKeeper', { after: replay.zxid, before: log.name })
       await replay.readLog(folder.read(log.name))
     }
-    return { tree: snapshot.tree, sessions: snapshot.sessions, zxid: replay.zxid, broken, torn: replay.torn, digestAgrees: replay.agrees }
+    const { agrees } = replay
+    replay.endDeadSessions()
+    return { tree: snapshot.tree, sessions: snapshot.sessions, zxid: replay.zxid, broken, torn: replay.torn, digestAgrees: agrees }
   }
   throw corrupt('there is no whole snapshot of ZooKeeper', { broken })
+}
+
+/** What a machine (`znodeTree`) restores, to go on from what was taken over: the tree, and its sessions, held by nobody until they are attached. `taken` is not to be changed before the last chunk. */
+export function takenOverChunks(taken: TakenOver): Iterable<Uint8Array> {
+  const table = new SessionTable()
+  for (const [id, timeoutMs] of taken.sessions) table.open(id, peerOf(id), timeoutMs, taken.zxid)
+  return snapshotChunks(taken.tree.view(), table.encode())
 }
 
 function named(names: readonly string[], kind: 'log' | 'snapshot'): { readonly name: string; readonly zxid: Zxid }[] {

@@ -97,6 +97,11 @@ export class LogReplay {
     this.torn = feed.isInside
   }
 
+  /** Ephemeral nodes of sessions that are not there go, as when a server of ZooKeeper starts. */
+  endDeadSessions(): void {
+    for (const session of [...this.tree.owners()]) if (!this.sessions.has(session)) this.#closeSession(session, [], this.zxid)
+  }
+
   #transaction(bytes: Uint8Array): void {
     const reader = new RecordReader(bytes)
     const session = BigInt.asUintN(64, reader.int64())

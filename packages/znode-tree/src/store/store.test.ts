@@ -90,6 +90,15 @@ test('blocks of the arena do not overlap, and what is given back is used again',
   )
 })
 
+test('what is given back of full pages is used before there are new ones', () => {
+  const arena = new Arena()
+  const blocks = Array.from({ length: 10_000 }, () => arena.allocate(100))
+  const pages = arena.bytes.length
+  for (let i = 0; i < blocks.length; i += 2) arena.release(blocks[i]!)
+  for (let i = 0; i < blocks.length; i += 2) arena.allocate(100)
+  expect(arena.bytes.length).toBe(pages)
+})
+
 test('pages that are all free serve blocks of another size', () => {
   const arena = new Arena()
   const memory = (): number => arena.bytes.reduce((sum, page) => sum + page.length, 0)
