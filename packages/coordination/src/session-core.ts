@@ -156,7 +156,9 @@ export class SessionCore implements WatchHost, Guest {
   }
 
   restored(): void {
-    if (!this.#isAlive()) this.deliveries.add(() => this.#end('expired', expired()))
+    if (this.#isAlive()) return
+    const isMoved = this.tree.session(this.id) !== null
+    this.deliveries.add(() => (isMoved ? this.#end('closed', moved()) : this.#end('expired', expired())))
   }
 
   // What its replica tells

@@ -1,6 +1,7 @@
 import { AntiphonError, corrupt, invalidArgument, isZxid } from '@antiphon/ports'
 import { ByteReader } from './codec/reader.ts'
 import { ByteWriter } from './codec/writer.ts'
+import { peerOf, RESERVED_ID } from './sessions/session-id.ts'
 import {
   type Acl,
   CREATE_MODES,
@@ -75,7 +76,7 @@ export class Requests {
         writer.u8(CREATE_SESSION)
         writer.u8(peer(request.peer))
         writer.i32(timeout(request.timeoutMs))
-        writer.session(request.id === null ? 0n : session(request.id))
+        writer.session(request.id === null ? 0n : ownSession(request.id, request.peer))
         break
       case 'attachSession':
         writer.u8(ATTACH_SESSION)
@@ -265,6 +266,12 @@ function decodePart(reader: ByteReader, code: number): MultiPart | SetAclOperati
 
 function session(id: SessionId): SessionId {
   if (typeof id !== 'bigint' || id < 0n || id > ID_MAX) throw invalidArgument('a session id is a bigint of 64 bits')
+  return id
+}
+
+/** An id that the member has given out by itself: the next one is the member's too, and it is none that ZooKeeper takes for something else. */
+function ownSession(id: SessionId, at: number): SessionId {
+  if (peerOf(session(id)) !== at || peerOf(id + 1n) !== at || id === RESERVED_ID) throw invalidArgument(`0x${id.toString(16)} is no session id of member ${at}`)
   return id
 }
 

@@ -329,3 +329,16 @@ describe('what is told', () => {
     expect(maskAcl(OPEN_ACL)).toBe(OPEN_ACL)
   })
 })
+
+test('a scheme that throws where a watch is asked has matched nobody, and stops nobody', () => {
+  const scheme: AuthScheme = {
+    name: 'broken',
+    authenticate: () => null,
+    isValid: () => true,
+    matches: () => {
+      throw new Error('broken')
+    },
+  }
+  const access = new AccessControl({ schemes: [scheme] })
+  expect(access.permits([{ perms: ALL, scheme: 'broken', id: 'x' }], READ, [{ scheme: 'broken', id: 'x' }])).toBe(false)
+})

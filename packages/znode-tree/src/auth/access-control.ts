@@ -32,7 +32,7 @@ export class AccessControl {
       isAuthenticated: true,
       authenticate: (credential) => scheme.authenticate(credential),
       isValid: (id) => scheme.isValid(id),
-      matches: (identity, aclId) => scheme.matches(identity, aclId),
+      matches: (identity, aclId) => isMatch(scheme, identity, aclId),
       userName: (identity) => scheme.userName?.(identity) ?? identity,
     })
   }
@@ -96,6 +96,15 @@ export class AccessControl {
   /** What of `identities` may be told: of a digest the user, of a scheme that says how what it says, of others all. */
   whoAmI(identities: readonly Identity[]): Identity[] {
     return identities.map(({ scheme, id }) => ({ scheme, id: this.#schemes.get(scheme)?.userName?.(id) ?? id }))
+  }
+}
+
+/** Watches are asked in the midst of `apply`, where nothing may throw: a scheme that does has matched nobody. */
+function isMatch(scheme: AuthScheme, identity: string, aclId: string): boolean {
+  try {
+    return scheme.matches(identity, aclId) === true
+  } catch {
+    return false
   }
 }
 

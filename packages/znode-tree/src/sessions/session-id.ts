@@ -4,7 +4,7 @@ import type { SessionId } from '../types.ts'
 const U64 = 2n ** 64n
 const U32_MASK = 0xffff_ffff
 /** ZooKeeper's `EphemeralType.CONTAINER`: no session may have it for an id. */
-const RESERVED = 2n ** 63n
+export const RESERVED_ID: SessionId = 2n ** 63n
 const SECRET = 0xb3415c00n
 const LCG_MULTIPLIER = 0x5deece66dn
 const LCG_MASK = 2n ** 48n - 1n
@@ -17,7 +17,7 @@ export function peerOf(id: SessionId): number {
 /** ZooKeeper's first id of a server that starts at `time`: `(time << 24) >>> 8 | peer << 56`. */
 export function firstSessionId(peer: number, time: Millis): SessionId {
   const id = (((BigInt(Math.trunc(time)) << 24n) % U64) >> 8n) | (BigInt(peer) << 56n)
-  return id === RESERVED ? id + 1n : id
+  return id === RESERVED_ID ? id + 1n : id
 }
 
 /** An id of `peer` that was never given out: `highest` is the highest that was, or null. */

@@ -125,6 +125,7 @@ export class SessionTableDecoder {
     while (reader.at < reader.end) {
       if (this.#rows-- === 0) throw corrupt('a snapshot has more sessions than it says')
       const [id, timeoutMs, peer, attachment] = [reader.session(), reader.u32(), reader.u8(), reader.zxid()]
+      if (this.#table.get(id) !== undefined) throw corrupt('a snapshot has a session twice')
       this.#table.open(id, peer, timeoutMs, attachment)
     }
     reader.close()
