@@ -1,4 +1,4 @@
-import { AntiphonError } from '@antiphon/ports'
+import { AntiphonError, crc32 } from '@antiphon/ports'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { NodeTree } from '../data-tree.ts'
@@ -38,6 +38,20 @@ test('the path index finds all records of a CRC, however many have it, as it gro
       }
     }),
     { numRuns: 100 },
+  )
+})
+
+test("a text's CRC is that of its UTF-8, from any place to any, continued from any", () => {
+  const text = fc.string({
+    unit: fc.oneof({ weight: 4, arbitrary: fc.constantFrom('a', '/', '~') }, fc.constantFrom('\u00e9', '\u07ff', '\u0800', '\uffef')),
+    maxLength: 40,
+  })
+  fc.assert(
+    fc.property(text, fc.nat(40), fc.nat(40), fc.integer(), (whole, one, other, seed) => {
+      const [start, end] = [Math.min(one, other, whole.length), Math.min(Math.max(one, other), whole.length)]
+      expect(crcOfText(whole, seed, start, end) >>> 0).toBe(crc32(new TextEncoder().encode(whole.slice(start, end)), seed >>> 0))
+    }),
+    { numRuns: 500 },
   )
 })
 
