@@ -1,3 +1,5 @@
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { AntiphonError } from '@antiphon/ports'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
@@ -148,6 +150,25 @@ test('a view keeps the first state of what it has still to read, and nothing of 
   other.close()
   overwriteAll(2)
   expect(tree.usage()).toEqual({ records, blocks, kept: 0 })
+})
+
+test('a view that nobody can read any more is closed when it is collected', async () => {
+  setFlagsFromString('--expose-gc')
+  const collect = runInNewContext('gc') as () => void
+  const tree = new NodeTree()
+  const begin = (): void => void snapshotChunks(tree.view()).next()
+  // Of a tree that is one chunk, all is read at once; of this one, not.
+  const data = new Uint8Array(100_000)
+  for (const path of ['/a', '/b']) tree.create({ path, kind: 0, owner: 0n, ttlMs: 0, acl: 0, bytes: data, start: 0, end: data.length }, 1 as never, 1)
+  begin()
+  const overwrite = (): void => tree.setData(tree.find('/b'), data, 0, 10, 1, 2 as never, 2)
+  overwrite()
+  expect(tree.usage().kept).toBeGreaterThan(0)
+  for (let i = 0; i < 1000 && tree.usage().kept > 0; i++) {
+    collect()
+    await new Promise<void>((resolve) => setImmediate(resolve))
+  }
+  expect(tree.usage()).toMatchObject({ kept: 0, blocks: 5 })
 })
 
 test('bytes that are no snapshot are CORRUPT, and nothing else', () => {

@@ -13,7 +13,8 @@ const BLOCKS_OF_FIRST_PAGE = 8
 /** A block's number: its page, and its first unit in it. */
 const PAGE_SHIFT = 13
 const UNIT_MASK = 2 ** PAGE_SHIFT - 1
-const PAGES_MAX = 2 ** (31 - PAGE_SHIFT)
+/** A block's number is 32 bits, signed as the records keep it; the very last one is NO_BLOCK. */
+const PAGES_MAX = 2 ** (32 - PAGE_SHIFT) - 1
 const CLASS_BYTES_MAX = 8192
 /** Between two powers of two there are eight classes: less than an eighth of a block is waste. */
 const CLASSES = classSizes()
@@ -127,7 +128,7 @@ export class Arena {
 
   #add(bytes: Uint8Array, sizeClass: number, blockBytes: number): number {
     const number = this.#freeNumbers.pop() ?? this.#pages.length
-    if (number >= PAGES_MAX) throw new RangeError('a tree is larger than 16 GiB')
+    if (number >= PAGES_MAX) throw new RangeError('a tree has more than 524,287 pages: 32 GiB, or so many nodes above 8 KiB')
     const blocks = sizeClass === OWN_PAGE ? 1 : Math.floor(bytes.length / blockBytes)
     this.bytes[number] = bytes
     this.#pages[number] = { bytes, sizeClass, blockUnits: blockBytes >>> UNIT_SHIFT, blocks, used: 0, begun: 0, free: NONE, next: NONE, previous: NONE }

@@ -104,6 +104,13 @@ test('blocks of the arena do not overlap, and what is given back is used again',
   )
 })
 
+test('the number of a block has room for half a million pages', () => {
+  for (const page of [0, 1, 262_144, 300_000, 524_286]) {
+    const block = (page << 13) | 5
+    expect([pageOf(block), offsetOf(block), block === NO_BLOCK]).toEqual([page, 40, false])
+  }
+})
+
 test('what is given back of full pages is used before there are new ones', () => {
   const arena = new Arena()
   const blocks = Array.from({ length: 10_000 }, () => arena.allocate(100))
