@@ -84,6 +84,8 @@ export const CLIENTS = 3
 export const BASE = '/p'
 export const MISCHIEF: ReadonlySet<string> = new Set(['abandon', 'unprepare', 'restore', 'lead'])
 export const WRITES: ReadonlySet<string> = new Set(['create', 'delete', 'setData', 'setAcl', 'multi', 'open', 'close', 'reattach', 'intrude'])
+/** What can be held. */
+export const HELD: ReadonlySet<string> = new Set(['create', 'delete', 'setData', 'setAcl', 'multi', 'close'])
 const OPEN: readonly Acl[] = [{ perms: 31, scheme: 'world', id: 'anyone' }]
 
 /** With everybody's first session and the node below which all happens; without what a client does that has no session. */

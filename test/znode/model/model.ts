@@ -1,6 +1,6 @@
 import type { Acl, Identity, WatchEventType } from '@antiphon/znode-tree'
 import { type Difference, NEWEST } from '../differences.ts'
-import { type Operation, type Program, type Read, type Step, WATCHER_TYPES, WRITES } from '../program.ts'
+import { HELD, type Operation, type Program, type Read, type Step, WATCHER_TYPES } from '../program.ts'
 import type { PartReply, Reply, Seen, Transcript } from '../transcript.ts'
 import { digestIdentity, need, permits } from './access.ts'
 import { CODES, Refused, refuse } from './codes.ts'
@@ -44,7 +44,7 @@ export class Model {
   take(step: Step): void {
     const reply = this.#answer(step)
     if (reply !== null) this.seen[step.client]!.push({ kind: 'reply', step: this.#step, reply })
-    if (step.held !== true || !WRITES.has(step.op)) {
+    if (step.held !== true || !HELD.has(step.op)) {
       this.#applied = this.nodes
       this.#accepted = new Accepted(this.nodes)
     }
