@@ -29,7 +29,7 @@ async function freePort(): Promise<number> {
 }
 
 /** What the server says to a four-letter word; empty when nobody answers. */
-function word(port: number, letters: string): Promise<string> {
+export function fourLetterWord(port: number, letters: string): Promise<string> {
   return new Promise((resolve) => {
     let text = ''
     // A connection to a port that nobody listens at may meet itself, and hears nothing.
@@ -113,7 +113,7 @@ async function startOne(): Promise<ZookeeperServer> {
       throw new Error(`ZooKeeper does not start: ${said}`)
     }
     await new Promise((resolve) => setTimeout(resolve, 100))
-    version = /Zookeeper version: (\d+\.\d+\.\d+)/.exec(await word(port, 'srvr'))?.[1] ?? ''
+    version = /Zookeeper version: (\d+\.\d+\.\d+)/.exec(await fourLetterWord(port, 'srvr'))?.[1] ?? ''
   }
   return { port, version, [Symbol.asyncDispose]: stop }
 }
