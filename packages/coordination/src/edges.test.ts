@@ -101,3 +101,20 @@ test('two iterations of one watch share its events, and both end with it', async
   await Promise.all(both)
   expect(heard).toEqual(['dataChanged', 'dataChanged'])
 })
+
+test('values that nobody has taken are not read one by one when they are', async () => {
+  let decoded = 0
+  const counting = { encode: (value: string) => value, decode: (data: Uint8Array | null) => `${decoded++} ${new TextDecoder().decode(data ?? undefined)}` }
+  const node = session.node('/values', counting)
+  await node.put('0')
+  const values = node.values()[Symbol.asyncIterator]()
+  await values.next()
+  await Promise.all(Array.from({ length: 50 }, (_, i) => session.setData('/values', `${i}`)))
+  const before = decoded
+  expect((await values.next()).value?.value).toMatch(/ 49$/)
+  const last = values.next()
+  await session.setData('/values', 'last')
+  expect((await last).value?.value).toMatch(/ last$/)
+  expect(decoded - before).toBe(2)
+  await values.return?.()
+})

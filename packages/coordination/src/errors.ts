@@ -18,6 +18,12 @@ export function closed(cause?: unknown): AntiphonError {
   return new AntiphonError('CLOSED', 'the session is closed', { remedy: 'Open a new session.', ...(cause === undefined ? {} : { cause }) })
 }
 
+export function unsound(): AntiphonError {
+  return new AntiphonError('NOT_READY', "the state of this session's replica was found to differ from the quorum's and is being replaced", {
+    remedy: 'Read with a promise and the level `linearizable`, which waits for the new state.',
+  })
+}
+
 export function listenerThrew(thrown: unknown): AntiphonError {
   return new AntiphonError('INVALID_ARGUMENT', `a listener threw: ${messageOf(thrown)}`, {
     remedy: 'Catch what the listener throws; the session went on without it.',

@@ -18,6 +18,8 @@ export interface Guest {
 export class Host implements SessionListener {
   readonly replica: Replica
   readonly tree: ZnodeTree
+  /** The replica's state is not the quorum's, and is being replaced. Known while there are guests. */
+  isVoid = false
   readonly #machine: string
   readonly #guests = new Map<SessionId, Set<Guest>>()
   #leave: (() => void) | null = null
@@ -86,8 +88,14 @@ export class Host implements SessionListener {
     const onLeader = (leader: PeerId | null): void => {
       for (const guest of this.#all()) guest.leaderIs(leader)
     }
-    const onQuarantined = (): void => onLeader(null)
-    const onRebuilt = (): void => onLeader(replica.status().leader)
+    const onQuarantined = (): void => {
+      this.isVoid = true
+      onLeader(null)
+    }
+    const onRebuilt = (): void => {
+      this.isVoid = false
+      onLeader(replica.status().leader)
+    }
     const onClosed = (): void => {
       for (const guest of this.#all()) guest.replicaClosed()
     }
@@ -95,6 +103,7 @@ export class Host implements SessionListener {
     replica.on('quarantined', onQuarantined)
     replica.on('rebuilt', onRebuilt)
     replica.on('closed', onClosed)
+    this.isVoid = replica.status().quarantined !== null
     const unlisten = this.tree.listen(this)
     return () => {
       replica.off('leader', onLeader)

@@ -2,7 +2,7 @@ import { type AntiphonError, type Clock, invalidArgument, type Millis, type Peer
 import { type Acl, type Identity, type SessionId, type WriteOperation, type ZnodeResult, type ZnodeTree, znodeError } from '@antiphon/znode-tree'
 import { TypedEmitter } from 'tiny-typed-emitter'
 import { Deliveries } from './deliveries.ts'
-import { closed, expired, moved } from './errors.ts'
+import { closed, expired, moved, unsound } from './errors.ts'
 import type { Guest, Host } from './host.ts'
 import { Lifecycle } from './lifecycle.ts'
 import { within } from './limits.ts'
@@ -105,6 +105,12 @@ export class SessionCore implements WatchHost, Guest {
 
   expectOpen(): void {
     if (this.#ended !== null) throw this.#ended
+  }
+
+  /** May what is applied here be read as it is? */
+  expectSound(): void {
+    this.expectOpen()
+    if (this.#host.isVoid) throw unsound()
   }
 
   async addAuth(scheme: string, credential: Uint8Array): Promise<void> {

@@ -52,7 +52,7 @@ export class ReplicaSession implements Session {
     this.#root = root
     const { reader } = core.tree
     const path = (given: string): string => {
-      core.expectOpen()
+      core.expectSound()
       return root.in(given)
     }
     this.local = {
@@ -170,15 +170,12 @@ export class ReplicaSession implements Session {
     const listener = typeof first === 'function' ? first : null
     const { kind = 'persistent', signal } = (typeof first === 'function' ? second : first) ?? {}
     if (!WATCH_KINDS.includes(kind)) throw invalidArgument(`there is no watch of kind ${String(kind)}`, `Use one of ${WATCH_KINDS.join(', ')}.`)
-    const watch = new SessionWatch(this.#core, this.#root, path, kind, listener)
-    this.#core.register(watch)
-    if (signal !== undefined) watch.endWith(signal)
-    return watch
+    return this.#watch(path, kind, listener, signal)
   }
 
   node<T>(path: string, codec: Codec<T>): TypedNode<T> {
     this.#root.in(path)
-    return new ZnodeValue(this, path, codec)
+    return new ZnodeValue(this, path, codec, (watched, signal) => this.#watch(watched, 'persistent', null, signal))
   }
 
   chroot(path: string): Session {
@@ -234,6 +231,13 @@ export class ReplicaSession implements Session {
       if (result.type === 'error') throw znodeError(result.error, path)
       return result
     })
+  }
+
+  #watch(path: string, kind: WatchKind, listener: ((event: WatchEvent) => void) | null, signal: AbortSignal | undefined): SessionWatch {
+    const watch = new SessionWatch(this.#core, this.#root, path, kind, listener)
+    this.#core.register(watch)
+    if (signal !== undefined) watch.endWith(signal)
+    return watch
   }
 
   #watchOnce(path: string, kind: 'data' | 'children', listener: ((event: WatchEvent) => void) | undefined): void {

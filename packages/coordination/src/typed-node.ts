@@ -2,16 +2,19 @@ import { AntiphonError } from '@antiphon/ports'
 import type { Stat } from '@antiphon/znode-tree'
 import { corruptValue } from './errors.ts'
 import type { Codec, Created, CreateOptions, NodeValue, ReadOptions, Session, TypedNode, VersionOptions } from './types.ts'
+import type { SessionWatch } from './watch.ts'
 
 export class ZnodeValue<T> implements TypedNode<T> {
   readonly path: string
   readonly #session: Session
   readonly #codec: Codec<T>
+  readonly #watch: (path: string, signal: AbortSignal | undefined) => SessionWatch
 
-  constructor(session: Session, path: string, codec: Codec<T>) {
+  constructor(session: Session, path: string, codec: Codec<T>, watch: (path: string, signal: AbortSignal | undefined) => SessionWatch) {
     this.#session = session
     this.path = path
     this.#codec = codec
+    this.#watch = watch
   }
 
   async get(options: ReadOptions = {}): Promise<NodeValue<T> | null> {
@@ -68,10 +71,12 @@ export class ZnodeValue<T> implements TypedNode<T> {
   }
 
   async *values({ signal }: { readonly signal?: AbortSignal } = {}): AsyncGenerator<NodeValue<T> | null, void, undefined> {
-    using watch = this.#session.watch(this.path, { kind: 'persistent', ...(signal === undefined ? {} : { signal }) })
+    using watch = this.#watch(this.path, signal)
     const changes = watch[Symbol.asyncIterator]()
     let told: NodeValue<T> | null | undefined
     while (true) {
+      // The read shows it.
+      watch.skip()
       const found = await this.get()
       if (told === undefined || found?.stat.mzxid !== told?.stat.mzxid) {
         told = found

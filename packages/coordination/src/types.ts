@@ -94,7 +94,7 @@ export interface SessionEvents {
   trouble(error: AntiphonError): void
 }
 
-/** Reads at once, without a promise and without a copy, of what is applied on this replica: possibly ahead of events that are about to be delivered. Errors: REFUSED with NO_NODE, NO_AUTH. */
+/** Reads at once, without a promise and without a copy, of what is applied on this replica: possibly ahead of events that are about to be delivered. Errors: REFUSED with NO_NODE, NO_AUTH; NOT_READY while the replica is quarantined. */
 export interface LocalReads {
   exists(path: string): Stat | null
   /** `data` is a view of the tree's own memory, valid until this turn of the event loop ends. */

@@ -72,6 +72,11 @@ export class SessionWatch implements Watch, Watcher {
     this.#wake()
   }
 
+  /** What waits for whoever iterates is not told any more: it is known by other means. */
+  skip(): void {
+    this.#events = []
+  }
+
   async *[Symbol.asyncIterator](): AsyncGenerator<WatchEvent, void, undefined> {
     try {
       while (true) {

@@ -1,6 +1,9 @@
+import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { Stage } from '../machine.test-support.ts'
+import { SessionExpiry, UNARMED } from './expiry.ts'
 import { passwordOf } from './session-id.ts'
+import type { Session } from './session-table.ts'
 
 test('a session that is taken over has its whole timeout before it', () => {
   const stage = new Stage()
@@ -26,4 +29,43 @@ test('a session that is taken over before the leader has asked for its end lives
   stage.ask({ kind: 'attachSession', session: last.session, password: passwordOf(last.session), peer: 2, timeoutMs: 4000 })
   expect(stage.tick(100)).toHaveLength(43)
   expect(stage.leader.session(last.session)).not.toBeNull()
+})
+
+test('a session ends between its timeout and a bucket more behind the last word of it, whatever was said in between, and is told once', () => {
+  fc.assert(
+    fc.property(fc.array(fc.tuple(fc.nat(7), fc.nat(3), fc.nat(400)), { maxLength: 200 }), (steps) => {
+      const minMs = 1600
+      const bucketMs = minMs / 2
+      const expiry = new SessionExpiry(minMs)
+      const sessions: Session[] = [1, 2, 3, 4].map((id) => ({ id: BigInt(id), timeoutMs: 800 * id, peer: 1, attachment: 1 as never, bucket: UNARMED }))
+      const heardAt = new Map<Session, number>()
+      let now = 0
+      expiry.begin([], now)
+      for (const [what, which, ms] of steps) {
+        const session = sessions[which]!
+        if (what === 0) expiry.remove(session)
+        if (what === 0) heardAt.delete(session)
+        if (what === 1) session.timeoutMs = 100 + 3 * ms
+        if (what === 1 || what === 2) expiry.arm(session)
+        if (what === 1 || what === 2 || (what === 3 && heardAt.has(session))) heardAt.set(session, now)
+        if (what === 3) expiry.touch(session)
+        if (what === 4 && ms % 10 === 0) {
+          expiry.end()
+          expiry.begin(heardAt.keys(), now)
+          for (const held of heardAt.keys()) heardAt.set(held, now)
+        }
+        if (what < 5) continue
+        now += ms
+        const expired = expiry.advance(now)
+        expect(new Set(expired).size).toBe(expired.length)
+        for (const [held, at] of [...heardAt]) {
+          const silentMs = now - at
+          if (expired.includes(held)) expect(silentMs).toBeGreaterThanOrEqual(held.timeoutMs)
+          else expect(silentMs).toBeLessThan(held.timeoutMs + bucketMs)
+        }
+        for (const held of expired) expect(heardAt.delete(held)).toBe(true)
+      }
+    }),
+    { numRuns: 500 },
+  )
 })
