@@ -1,8 +1,10 @@
 import type { Zxid } from '@antiphon/ports'
 import { expect, test } from 'vitest'
 import { NodeTree } from './data-tree.ts'
-import type { NewNode } from './data-tree-types.ts'
+import { type NewNode, NO_NODE } from './data-tree-types.ts'
 import { NodeReader } from './reader.ts'
+import { TreeLoader } from './snapshot/loader.ts'
+import { PLAIN } from './store/tree-state.ts'
 import { type Acl, ADMIN, ALL, type Identity, OPEN_ACL, READ } from './types.ts'
 
 const SESSION = 0x0100_0006_bcd8_0000n
@@ -85,6 +87,24 @@ test('the Stat of a node and of its parent (StatTest)', () => {
   expect(reader.exists('/p')).toEqual({ ...stat, pzxid: 15, cversion: 4, numChildren: 2 })
   tree.setAcl(tree.find('/p'), tree.intern(ACL), 1)
   expect(reader.exists('/p')).toEqual({ ...stat, pzxid: 15, cversion: 4, aversion: 1, numChildren: 2 })
+})
+
+test('counts of 32 bits wrap: children created, and the version that the wire makes of them (client-protocol.md sections 4 and 5)', () => {
+  const loader = new TreeLoader()
+  const zero = { czxid: 0 as Zxid, mzxid: 0 as Zxid, pzxid: 0 as Zxid, ctime: 0, mtime: 0, version: 0, created: 0, aversion: 0 }
+  loader.add(NO_NODE, '', PLAIN, zero)
+  const system = loader.add(loader.find('/'), 'zookeeper', PLAIN, zero)
+  for (const name of ['quota', 'config']) loader.add(system, name, PLAIN, zero)
+  loader.add(loader.find('/'), 'busy', PLAIN, { ...zero, created: 2 ** 31 - 1, version: -(2 ** 31) })
+  const tree = loader.finish()
+  const reader = new NodeReader(tree, permits, 0 as Zxid)
+  const node = tree.find('/busy')
+  expect([tree.childrenCreated(node), reader.exists('/busy')!.cversion]).toEqual([2 ** 31 - 1, -2])
+  make(tree, '/busy/2147483647')
+  expect([tree.childrenCreated(node), reader.exists('/busy')!.cversion]).toEqual([-(2 ** 31), -1])
+  make(tree, '/busy/-2147483648')
+  expect([tree.childrenCreated(node), reader.exists('/busy')!.cversion]).toEqual([-(2 ** 31) + 1, 0])
+  expect(reader.exists('/busy')!.version).toBe(-(2 ** 31))
 })
 
 test('children come in the order in which they were made, and all below are counted (GetAllChildrenNumberTest)', () => {
