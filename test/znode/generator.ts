@@ -158,7 +158,7 @@ const operation: Make<Operation> = fc.oneof(
   { weight: 7, arbitrary: fc.record({ op: fc.constant('addWatch' as const), path: watched, recursive: fc.boolean() }) },
   { weight: 3, arbitrary: fc.record({ op: fc.constantFrom('removeWatches' as const, 'checkWatches' as const), path: watched, type }) },
   { weight: 3, arbitrary: fc.record({ op: fc.constant('setWatches' as const), before: fc.nat(6), data: some, exists: some, children: some }) },
-  { weight: 2, arbitrary: fc.constant({ op: 'close' as const }) },
+  { weight: 3, arbitrary: fc.constantFrom({ op: 'close' as const }, { op: 'close' as const }, { op: 'expire' as const }) },
   { weight: 5, arbitrary: fc.constant({ op: 'open' as const }) },
   { weight: 1, arbitrary: fc.constantFrom({ op: 'reattach' as const }, { op: 'reattach' as const }, { op: 'intrude' as const }) },
   { weight: 4, arbitrary: fc.record({ op: fc.constant('auth' as const), credential: fc.constantFrom(...CREDENTIALS) }) },

@@ -152,8 +152,17 @@ export class MachineRun {
         this.#open(client, reply)
         break
       case 'close':
-        this.#close(client, reply)
+        this.#close(client, 'closed', reply)
         break
+      case 'expire': {
+        this.#flush()
+        const others = this.#clients.filter((other) => other !== client && other.session !== 0n).map(({ session }) => session)
+        const [request, ...more] = this.#replicas.silence(client.session, others, TIMEOUT_MS)
+        if (request?.kind !== 'closeSession' || request.session !== client.session || request.attachment !== null || more.length > 0)
+          fail('another session is to expire')
+        this.#close(client, 'expired', reply)
+        break
+      }
       case 'reattach':
         this.#reattach(client)
         reply({ code: 0 })
@@ -234,15 +243,17 @@ export class MachineRun {
   }
 
   /** The end may be prepared long before it is applied: what is asked in the session's name behind it is refused all the same. */
-  #close(client: Client, reply: (said: Reply) => void): void {
+  #close(client: Client, reason: 'closed' | 'expired', reply: (said: Reply) => void): void {
     const { session, attachment } = client
-    this.#replicas.propose({ kind: 'closeSession', session, attachment }, (result) => {
+    this.#replicas.propose({ kind: 'closeSession', session, attachment: reason === 'closed' ? attachment : null }, (result) => {
       const { zxid } = result
       if (result.type !== 'done') fail(`closing comes to ${result.type}`)
-      if (this.#replicas.told.filter((told) => told === `closed ${session} closed ${zxid}`).length !== 1) fail(`who is told of the end: ${this.#replicas.told}`)
+      if (this.#replicas.told.filter((told) => told === `closed ${session} ${reason} ${zxid}`).length !== 1)
+        fail(`who is told of the end: ${this.#replicas.told}`)
       if (this.#replicas.first.session(session) !== null) fail('a closed session is there')
       reply({ code: 0, zxid })
       this.#leave(client)
+      client.session = 0n
       client.identities = []
     })
     this.#mustFail(client, attachment, 'SESSION_EXPIRED')

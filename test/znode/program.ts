@@ -57,6 +57,8 @@ export type WatchOperation =
 export type SessionOperation =
   | { readonly op: 'open' }
   | { readonly op: 'close' }
+  /** Nothing is heard of the session until it is closed for it; on a real server, whose clock is its own, the client closes it. */
+  | { readonly op: 'expire' }
   /** The session is taken over by another connection: its watches and credentials are gone, its nodes are not. */
   | { readonly op: 'reattach' }
   /** Somebody tries, and does not know the password. The session's present connection is lost for it, and made anew. */
@@ -83,7 +85,7 @@ export type Program = readonly Step[]
 export const CLIENTS = 3
 export const BASE = '/p'
 export const MISCHIEF: ReadonlySet<string> = new Set(['abandon', 'unprepare', 'restore', 'lead'])
-export const WRITES: ReadonlySet<string> = new Set(['create', 'delete', 'setData', 'setAcl', 'multi', 'open', 'close', 'reattach', 'intrude'])
+export const WRITES: ReadonlySet<string> = new Set(['create', 'delete', 'setData', 'setAcl', 'multi', 'open', 'close', 'expire', 'reattach', 'intrude'])
 /** What can be held. */
 export const HELD: ReadonlySet<string> = new Set(['create', 'delete', 'setData', 'setAcl', 'multi', 'close'])
 const OPEN: readonly Acl[] = [{ perms: 31, scheme: 'world', id: 'anyone' }]
@@ -105,7 +107,7 @@ export function wholeProgram(steps: Program): Program {
       whole.push(step)
     } else if (open.has(step.client)) {
       whole.push(step)
-      if (step.op === 'close') open.delete(step.client)
+      if (step.op === 'close' || step.op === 'expire') open.delete(step.client)
     }
   }
   return whole

@@ -1,5 +1,5 @@
-import type { CommittedBatch, PrimaryContext, Zxid } from '@antiphon/ports'
-import { type ZnodeRequest, type ZnodeResult, type ZnodeTree, znodeTree } from '@antiphon/znode-tree'
+import type { CommittedBatch, PeerId, PrimaryContext, Zxid } from '@antiphon/ports'
+import { type SessionId, type ZnodeRequest, type ZnodeResult, type ZnodeTree, znodeTree } from '@antiphon/znode-tree'
 import { timeOf, zxidOf } from './model/model.ts'
 
 interface Prepared {
@@ -18,6 +18,10 @@ export function fail(message: string): never {
 function same(left: Uint8Array, right: Uint8Array, what: string): void {
   if (!Buffer.from(left).equals(right)) fail(`${what} differ: ${Buffer.from(left).toString('hex')} and ${Buffer.from(right).toString('hex')}`)
 }
+
+const TICK_MS = 1000
+/** Sessions expire in buckets of half the shortest timeout. */
+const BUCKET_MS = 2000
 
 const newTree = (): ZnodeTree => znodeTree({ enforceQuota: true })
 const snapshotOf = (tree: ZnodeTree): Buffer => Buffer.concat([...tree.snapshot()].map((slice) => Buffer.from(slice)))
@@ -39,6 +43,8 @@ export class Replicas {
   /** Entries of this step that no client asked for. */
   #probes = 0
   #takesBack = false
+  /** On the leader's own clock. */
+  #passedMs = 0
 
   /** `before` the result of a change is taken it is called with its ZXID. */
   constructor(before: (zxid: Zxid) => void) {
@@ -121,6 +127,25 @@ export class Replicas {
     this.#leader.leading?.(this.#context())
   }
 
+  /** Time passes in which something is heard of `others` alone. What the leader asks for then: not before the session's time is up, nor more than a bucket and two ticks later. */
+  silence(session: SessionId, others: readonly SessionId[], timeoutMs: number): readonly ZnodeRequest[] {
+    this.#hear([session, ...others])
+    for (let ms = TICK_MS; ms <= timeoutMs + BUCKET_MS + 2 * TICK_MS; ms += TICK_MS) {
+      this.#passedMs += TICK_MS
+      const requests = this.#leader.tick!(this.#context())
+      if (requests.length > 0 && ms < timeoutMs) fail(`something is to expire after ${ms} of ${timeoutMs} ms`)
+      if (requests.length > 0) return requests
+      this.#hear(others)
+    }
+    return []
+  }
+
+  #hear(sessions: readonly SessionId[]): void {
+    for (const session of sessions) this.first.touch(session)
+    const note = this.first.note!()
+    if (note !== null) this.#leader.heard!(1 as PeerId, note)
+  }
+
   compare(): Uint8Array {
     const bytes = snapshotOf(this.first)
     same(snapshotOf(this.#second), bytes, 'snapshots of two replicas')
@@ -151,7 +176,7 @@ export class Replicas {
   #context(): PrimaryContext {
     const zxid = (zxidOf(this.#step) + this.#probes) as Zxid
     const time = timeOf(this.#step)
-    return { epoch: 1, zxid, time, monotonic: time, changeBytesMax: 1 << 26, random: () => 0 }
+    return { epoch: 1, zxid, time, monotonic: time + this.#passedMs, changeBytesMax: 1 << 26, random: () => 0 }
   }
 }
 

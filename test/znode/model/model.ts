@@ -68,6 +68,7 @@ export class Model {
         return { code: 0, zxid: this.#burn(), session, passwordIsJavas: true }
       }
       case 'close':
+      case 'expire':
         return this.#close(client, who)
       case 'reattach':
       case 'intrude':

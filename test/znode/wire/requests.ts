@@ -151,6 +151,7 @@ export function exchangeOf(step: Step, at: (path: string) => string, back: (path
       to.int(0).string('digest').buffer(Buffer.from(step.credential, 'utf8'))
       return asked(100)
     case 'close':
+    case 'expire':
       return asked(-11)
     default:
       return null

@@ -10,7 +10,7 @@ const EVENTS: Readonly<Record<number, WatchEventType>> = { 1: 'created', 2: 'del
  * Answered where they are read, by another connection, or with another reply's ZXID in them; and setAcl, for a write that ZooKeeper looks at before it is applied is still permitted by
  * the ACL before.
  */
-const ALONE = new Set(['open', 'close', 'reattach', 'intrude', 'auth', 'setWatches', 'setAcl'])
+const ALONE = new Set(['open', 'close', 'expire', 'reattach', 'intrude', 'auth', 'setWatches', 'setAcl'])
 const SESSION_EXPIRED = -112
 
 /** A `sync` of `/`. */
@@ -93,7 +93,7 @@ class Run {
       if (WRITES.has(step.op)) this.#changes.push(zxid)
       saw({ ...change, code, ...(code === 0 ? exchange.read(body) : {}) })
     })
-    if (step.op === 'close') {
+    if (step.op === 'close' || step.op === 'expire') {
       await client.connection!.idle()
       client.connection!.end()
       client.connection = null
