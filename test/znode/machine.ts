@@ -159,7 +159,7 @@ export class MachineRun {
         const others = this.#clients.filter((other) => other !== client && other.session !== 0n).map(({ session }) => session)
         const [request, ...more] = this.#replicas.silence(client.session, others, TIMEOUT_MS)
         if (request?.kind !== 'closeSession' || request.session !== client.session || request.attachment !== null || more.length > 0)
-          fail('another session is to expire')
+          fail('the leader has not this session closed, and it alone')
         this.#close(client, 'expired', reply)
         break
       }
