@@ -10,21 +10,25 @@ const HIGH = 0x1_0000_0000
 /** Of the upper half of a safe integer. */
 const HIGH_MAX = 0x1f_ffff
 
+/** For bigints: a view of each request's memory would cost more than all that is read by it. */
+const EIGHT = new Uint8Array(8)
+const EIGHT_VIEW = new DataView(EIGHT.buffer)
+
+function wordAt(bytes: Uint8Array, at: number): number {
+  return (bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!
+}
+
 /** Bytes back to values. Every length and count is bounded by what is there before anything is allocated. @throws AntiphonError CORRUPT */
 export class ByteReader {
   bytes: Uint8Array = NOTHING
   at = 0
   end = 0
-  #view: DataView = new DataView(NOTHING.buffer)
   readonly #codes: number[] = []
   /** What was read last: most requests bring the same. */
   readonly #acls = new Remembered<readonly Acl[]>(OPEN_ACL)
   readonly #identities = new Remembered<readonly Identity[]>([])
 
   open(bytes: Uint8Array, start = 0, end: number = bytes.length): void {
-    const view = this.#view
-    if (bytes.buffer !== view.buffer || bytes.byteOffset !== view.byteOffset || bytes.byteLength !== view.byteLength)
-      this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
     this.bytes = bytes
     this.at = start
     this.end = end
@@ -58,21 +62,21 @@ export class ByteReader {
 
   i16(): number {
     this.need(2)
-    const value = this.#view.getInt16(this.at)
-    this.at += 2
-    return value
+    const { bytes, at } = this
+    this.at = at + 2
+    return ((bytes[at]! << 24) >> 16) | bytes[at + 1]!
   }
 
   i32(): number {
     this.need(4)
-    const value = this.#view.getInt32(this.at)
+    const value = wordAt(this.bytes, this.at)
     this.at += 4
     return value
   }
 
   u32(): number {
     this.need(4)
-    const value = this.#view.getUint32(this.at)
+    const value = wordAt(this.bytes, this.at) >>> 0
     this.at += 4
     return value
   }
@@ -80,9 +84,9 @@ export class ByteReader {
   /** 64 bits that are a safe integer. */
   safe(): number {
     this.need(8)
-    const high = this.#view.getUint32(this.at)
+    const high = wordAt(this.bytes, this.at) >>> 0
     if (high > HIGH_MAX) throw corrupt('a number is out of range')
-    const value = high * HIGH + this.#view.getUint32(this.at + 4)
+    const value = high * HIGH + (wordAt(this.bytes, this.at + 4) >>> 0)
     this.at += 8
     return value
   }
@@ -90,7 +94,7 @@ export class ByteReader {
   /** 64 bits that are a safe integer of either sign. */
   signed(): number {
     this.need(8)
-    const value = this.#view.getInt32(this.at) * HIGH + this.#view.getUint32(this.at + 4)
+    const value = wordAt(this.bytes, this.at) * HIGH + (wordAt(this.bytes, this.at + 4) >>> 0)
     if (!Number.isSafeInteger(value)) throw corrupt('a number is out of range')
     this.at += 8
     return value
@@ -106,9 +110,10 @@ export class ByteReader {
 
   session(): SessionId {
     this.need(8)
-    const value = this.#view.getBigUint64(this.at)
-    this.at += 8
-    return value
+    const { bytes, at } = this
+    for (let i = 0; i < 8; i++) EIGHT[i] = bytes[at + i]!
+    this.at = at + 8
+    return EIGHT_VIEW.getBigUint64(0)
   }
 
   /** A varint below 2^32. */
