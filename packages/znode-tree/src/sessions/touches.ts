@@ -32,8 +32,10 @@ export class Touches {
   /** Null: there is nothing to say. */
   note(): Uint8Array | null {
     const ids: SessionId[] = []
+    // However many are touched all the time, those that are held have their turn.
+    const touchedMax = this.#held.size > 0 ? IDS_MAX / 2 : IDS_MAX
     for (const session of this.#touched) {
-      if (ids.length === IDS_MAX) break
+      if (ids.length === touchedMax) break
       this.#touched.delete(session)
       ids.push(session)
     }
