@@ -40,6 +40,19 @@ describe('a local session that becomes a global one', () => {
   })
 })
 
+test('a local session that is closed while it becomes a global one leaves nothing behind', async () => {
+  const replica = ensemble.get(ensemble.follower)
+  const local = await openSession(replica, { local: true })
+  const made = local.create('/brief', null, { mode: 'ephemeral' })
+  const plain = local.create('/behind')
+  await local.close()
+  expect((await made).path).toBe('/brief')
+  expect((await plain).path).toBe('/behind')
+  expect(replica.machines.znodes.session(local.id)).toBeNull()
+  expect(replica.machines.znodes.reader.exists('/brief')).toBeNull()
+  await expect(local.create('/late', null, { mode: 'ephemeral' })).rejects.toMatchObject({ code: 'CLOSED' })
+})
+
 describe('a session that has ended before it was told to whoever opened it', () => {
   test('is not given to them', async () => {
     const replica = ensemble.get(ensemble.leader)
@@ -66,6 +79,20 @@ describe('a chroot', () => {
     await session.create('/app/e', null, { mode: 'ephemeral' })
     expect(await session.chroot('/app').getEphemerals()).toEqual(['/e'])
     await session.delete('/apple')
+  })
+
+  test('says what is wrong of the path that was asked for', async () => {
+    const inside = session.chroot('/nowhere')
+    const error = { refusal: 'NO_NODE', message: 'NO_NODE for /x', details: { path: '/x', zookeeperCode: -101 } }
+    await expect(inside.getData('/x')).rejects.toMatchObject(error)
+    await expect(inside.getChildren('/x')).rejects.toMatchObject(error)
+    await expect(inside.getAllChildrenNumber('/x')).rejects.toMatchObject(error)
+    await expect(inside.getAcl('/x')).rejects.toMatchObject(error)
+    await expect(inside.setData('/x', '')).rejects.toMatchObject(error)
+    expect(await inside.multiRead([{ getData: '/x' }, { getChildren: '/x' }])).toMatchObject([{ error }, { error }])
+    expect(() => inside.local.getData('/x')).toThrow(expect.objectContaining(error))
+    expect(() => inside.local.data('/x')).toThrow(expect.objectContaining(error))
+    expect(() => inside.local.getChildren('/x')).toThrow(expect.objectContaining(error))
   })
 
   test('a sequential node of no name is its child, as that of `/` is a child of the root', async () => {

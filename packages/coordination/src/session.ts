@@ -7,6 +7,7 @@ import {
   type WatchEvent,
   type WatchKind,
   type WriteOperation,
+  type ZnodeErrorCode,
   type ZnodeResult,
   znodeError,
 } from '@antiphon/znode-tree'
@@ -55,12 +56,21 @@ export class ReplicaSession implements Session {
       core.expectSound()
       return root.in(given)
     }
-    this.local = {
+    const local: LocalReads = {
       exists: (given) => reader.exists(path(given), core.identities),
       getData: (given) => reader.get(path(given), core.identities),
       data: (given) => reader.data(path(given), core.identities),
       getChildren: (given) => reader.children(path(given), core.identities),
     }
+    this.local =
+      root.prefix === ''
+        ? local
+        : {
+            exists: (given) => saidOf(given, () => local.exists(given)),
+            getData: (given) => saidOf(given, () => local.getData(given)),
+            data: (given) => saidOf(given, () => local.data(given)),
+            getChildren: (given) => saidOf(given, () => local.getChildren(given)),
+          }
   }
 
   get id(): SessionId {
@@ -110,7 +120,7 @@ export class ReplicaSession implements Session {
   async exists(path: string, { watch, ...options }: WatchingReadOptions = {}): Promise<Stat | null> {
     const target = this.#root.in(path)
     await this.#core.read(options)
-    const stat = this.#core.tree.reader.exists(target, this.#core.identities)
+    const stat = saidOf(path, () => this.#core.tree.reader.exists(target, this.#core.identities))
     this.#watchOnce(path, 'data', watch)
     return stat
   }
@@ -118,7 +128,7 @@ export class ReplicaSession implements Session {
   async getData(path: string, { watch, ...options }: WatchingReadOptions = {}): Promise<NodeData> {
     const target = this.#root.in(path)
     await this.#core.read(options)
-    const { data, stat } = this.#core.tree.reader.get(target, this.#core.identities)
+    const { data, stat } = saidOf(path, () => this.#core.tree.reader.get(target, this.#core.identities))
     this.#watchOnce(path, 'data', watch)
     return { data: data === null ? null : data.slice(), stat }
   }
@@ -127,7 +137,7 @@ export class ReplicaSession implements Session {
     const target = this.#root.in(path)
     await this.#core.read(options)
     const { reader } = this.#core.tree
-    const children = reader.children(target, this.#core.identities)
+    const children = saidOf(path, () => reader.children(target, this.#core.identities))
     const stat = reader.exists(target, this.#core.identities)
     if (stat === null) throw znodeError('NO_NODE', path)
     this.#watchOnce(path, 'children', watch)
@@ -137,7 +147,7 @@ export class ReplicaSession implements Session {
   async getAllChildrenNumber(path: string, options: ReadOptions = {}): Promise<number> {
     const target = this.#root.in(path)
     await this.#core.read(options)
-    return this.#core.tree.reader.countDescendants(target, this.#core.identities)
+    return saidOf(path, () => this.#core.tree.reader.countDescendants(target, this.#core.identities))
   }
 
   async getEphemerals(prefix = '/', options: ReadOptions = {}): Promise<readonly string[]> {
@@ -150,14 +160,17 @@ export class ReplicaSession implements Session {
   async getAcl(path: string, options: ReadOptions = {}): Promise<{ acl: readonly Acl[]; stat: Stat }> {
     const target = this.#root.in(path)
     await this.#core.read(options)
-    return this.#core.tree.reader.acl(target, this.#core.identities)
+    return saidOf(path, () => this.#core.tree.reader.acl(target, this.#core.identities))
   }
 
   async multiRead(reads: readonly ReadRequest[], options: ReadOptions = {}): Promise<readonly ReadResult[]> {
     if (!Array.isArray(reads)) throw invalidArgument('the reads are an array of { getData: path } and { getChildren: path }')
     const targets = reads.map((read) => ('getData' in read ? { data: this.#root.in(read.getData) } : { children: this.#root.in(read.getChildren) }))
     await this.#core.read(options)
-    return targets.map((target) => this.#readOne(target))
+    return targets.map((target, index) => {
+      const read = reads[index]!
+      return this.#readOne(target, 'getData' in read ? read.getData : read.getChildren)
+    })
   }
 
   async sync(options: CallOptions = {}): Promise<void> {
@@ -244,14 +257,14 @@ export class ReplicaSession implements Session {
     if (listener !== undefined) this.#core.register(new SessionWatch(this.#core, this.#root, path, kind, listener))
   }
 
-  #readOne(target: { readonly data: string } | { readonly children: string }): ReadResult {
+  #readOne(target: { readonly data: string } | { readonly children: string }, path: string): ReadResult {
     const { reader } = this.#core.tree
     try {
       if ('children' in target) return { ok: true, children: reader.children(target.children, this.#core.identities) }
       const { data, stat } = reader.get(target.data, this.#core.identities)
       return { ok: true, data: data === null ? null : data.slice(), stat }
     } catch (thrown) {
-      if (thrown instanceof AntiphonError) return { ok: false, error: thrown }
+      if (thrown instanceof AntiphonError) return { ok: false, error: askedFor(path, thrown) }
       throw thrown
     }
   }
@@ -264,4 +277,18 @@ function limitsOf({ signal, timeoutMs }: CallOptions): CallOptions {
 function statOf(result: ZnodeResult): Stat {
   if (result.type !== 'setData' && result.type !== 'setAcl') throw unexpected(result)
   return result.stat
+}
+
+/** What the tree says of a path as it knows it, said of `path`, as the caller does. */
+function saidOf<T>(path: string, read: () => T): T {
+  try {
+    return read()
+  } catch (thrown) {
+    throw thrown instanceof AntiphonError ? askedFor(path, thrown) : thrown
+  }
+}
+
+function askedFor(path: string, error: AntiphonError): AntiphonError {
+  const isOther = error.code === 'REFUSED' && error.details['path'] !== undefined && error.details['path'] !== path
+  return isOther ? znodeError(error.refusal as ZnodeErrorCode, path) : error
 }
