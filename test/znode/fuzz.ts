@@ -23,6 +23,8 @@ const PROGRAMS_PER_REPORT = 50
 
 /** A worker's part: reports to its parent. */
 async function work({ first, end, step }: Share): Promise<void> {
+  const orphaned = (): never => process.exit(1)
+  process.on('disconnect', orphaned)
   let [programs, operations] = [0, 0]
   const report = (failure: string | null): void => {
     process.send!({ programs, operations, failure } satisfies Report)
@@ -36,6 +38,7 @@ async function work({ first, end, step }: Share): Promise<void> {
     if (proof.failure !== null || programs === PROGRAMS_PER_REPORT) report(proof.failure)
   }
   report(null)
+  process.off('disconnect', orphaned)
   process.disconnect()
 }
 
