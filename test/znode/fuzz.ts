@@ -35,7 +35,10 @@ async function work({ first, end, step }: Share): Promise<void> {
     const proof = await proveSeed(seed)
     programs++
     operations += proof.operations
-    if (proof.failure !== null || programs === PROGRAMS_PER_REPORT) report(proof.failure)
+    if (proof.failure === null && programs < PROGRAMS_PER_REPORT) continue
+    report(proof.failure)
+    // A program awaits nothing from outside: the channel has its turn here.
+    await new Promise((resolve) => setImmediate(resolve))
   }
   report(null)
   process.off('disconnect', orphaned)
