@@ -12,6 +12,15 @@ export interface WatchedState {
   readonly zxid: Zxid
 }
 
+/** What happened to a node, for those who may read it. */
+interface Missed {
+  readonly event: WatchEvent
+  readonly acl: AclNumber
+}
+
+/** By path, what happened at it and below it: looked at once for all who catch up from the same ZXID in the same state, however many watch it. */
+export type MissedBelow = Map<string, readonly Missed[]>
+
 /**
  * What a watcher missed since a ZXID, as far as the state shows it. Of a node that is gone nothing is left, and so the ZXID of `deleted` is the state's own, at or above the true one; whoever
  * heard of the node by a watch that fires once knew that it was there, and is told. One who watches for good may have watched a node that never was: told when children came or went since at
@@ -24,11 +33,13 @@ export class CatchUp {
   /** By type and path: each at most once. */
   readonly #events = new Map<string, WatchEvent>()
   readonly #readable = new Map<AclNumber, boolean>()
+  readonly #missedBelow: MissedBelow
 
-  constructor(state: WatchedState, watcher: Watcher, since: Zxid) {
+  constructor(state: WatchedState, watcher: Watcher, since: Zxid, missedBelow: MissedBelow = new Map()) {
     this.#state = state
     this.#watcher = watcher
     this.#since = since
+    this.#missedBelow = missedBelow
   }
 
   /** Looks what happened to one watch. False: it fires once, and has fired. */
@@ -46,11 +57,11 @@ export class CatchUp {
         return false
       case 'persistent':
         if (node === NO_NODE) this.#perhapsGone(path)
-        else this.#all(node)
+        else this.#noteAll(this.#at(node, []))
         return true
       case 'recursive':
         if (node === NO_NODE) this.#perhapsGone(path)
-        else this.#below(node)
+        else this.#noteAll(this.#below(node, path))
         return true
     }
   }
@@ -83,32 +94,42 @@ export class CatchUp {
   }
 
   /** All that can have happened to a node that is there. Nothing of it is newer than `since` if its data and children are not, for both begin with its creation. */
-  #all(node: NodeIndex): void {
+  #at(node: NodeIndex, missed: Missed[]): Missed[] {
     const { tree } = this.#state
     const mzxid = tree.mzxid(node)
     const pzxid = tree.pzxid(node)
-    if (mzxid <= this.#since && pzxid <= this.#since) return
+    if (mzxid <= this.#since && pzxid <= this.#since) return missed
     const path = tree.path(node)
+    const acl = tree.acl(node)
     const { czxid } = tree.stat(node)
-    if (czxid > this.#since) this.#event('created', path, node, czxid)
-    if (mzxid > this.#since && mzxid > czxid) this.#event('dataChanged', path, node, mzxid)
-    if (pzxid > this.#since && pzxid > czxid) this.#event('childrenChanged', path, node, pzxid)
+    if (czxid > this.#since) missed.push({ event: { type: 'created', path, zxid: czxid }, acl })
+    if (mzxid > this.#since && mzxid > czxid) missed.push({ event: { type: 'dataChanged', path, zxid: mzxid }, acl })
+    if (pzxid > this.#since && pzxid > czxid) missed.push({ event: { type: 'childrenChanged', path, zxid: pzxid }, acl })
+    return missed
   }
 
-  /** `top` and everything below it. */
-  #below(top: NodeIndex): void {
+  /** At `top` and everything below it. */
+  #below(top: NodeIndex, path: string): readonly Missed[] {
+    const known = this.#missedBelow.get(path)
+    if (known !== undefined) return known
     const { tree } = this.#state
+    const missed: Missed[] = []
+    this.#missedBelow.set(path, missed)
     let node = top
     for (;;) {
-      this.#all(node)
+      this.#at(node, missed)
       let next = tree.firstChild(node)
       while (next === NO_NODE) {
-        if (node === top) return
+        if (node === top) return missed
         next = tree.nextSibling(node)
         if (next === NO_NODE) node = tree.parent(node)
       }
       node = next
     }
+  }
+
+  #noteAll(missed: readonly Missed[]): void {
+    for (const { event, acl } of missed) if (this.#mayReadBy(acl)) this.#note(event)
   }
 
   #event(type: WatchEventType, path: string, node: NodeIndex, zxid: Zxid): void {
@@ -121,11 +142,13 @@ export class CatchUp {
   }
 
   #mayRead(node: NodeIndex): boolean {
-    const { tree } = this.#state
-    const acl = tree.acl(node)
+    return this.#mayReadBy(this.#state.tree.acl(node))
+  }
+
+  #mayReadBy(acl: AclNumber): boolean {
     let readable = this.#readable.get(acl)
     if (readable === undefined) {
-      readable = this.#watcher.mayRead(tree.aclOf(acl))
+      readable = this.#watcher.mayRead(this.#state.tree.aclOf(acl))
       this.#readable.set(acl, readable)
     }
     return readable

@@ -3,7 +3,7 @@ import { NO_NODE } from '../data-tree-types.ts'
 import type { Watches } from '../machine-types.ts'
 import { parentPath } from '../path.ts'
 import type { Acl, WatchEvent, WatchEventType, Watcher, WatchKind } from '../types.ts'
-import { CatchUp, type WatchedState } from './catch-up.ts'
+import { CatchUp, type MissedBelow, type WatchedState } from './catch-up.ts'
 import { RecursiveTable } from './recursive-table.ts'
 import { ABSENT, CHILDREN, DATA, LASTING, ONCE, Owner, RECURSIVE, type Registration, WatchTable } from './table.ts'
 
@@ -91,7 +91,11 @@ export class WatchManager implements Watches {
   }
 
   resume(watcher: Watcher, since: Zxid, watches: readonly MissedWatch[]): void {
-    const catchUp = new CatchUp(this.#state, watcher, since)
+    this.#resume(watcher, since, watches, new Map())
+  }
+
+  #resume(watcher: Watcher, since: Zxid, watches: readonly MissedWatch[], missedBelow: MissedBelow): void {
+    const catchUp = new CatchUp(this.#state, watcher, since, missedBelow)
     for (const { path, kind } of watches) if (catchUp.look(path, kind)) this.add(watcher, path, kind === 'exists' ? 'data' : kind)
     catchUp.tell()
   }
@@ -121,6 +125,7 @@ export class WatchManager implements Watches {
 
   /** The whole state was replaced by a later one, and showed that of `since` before: all watchers catch up. */
   restored(since: Zxid): void {
+    const missedBelow: MissedBelow = new Map()
     for (const owner of [...this.#owners.values()]) {
       const watches: MissedWatch[] = []
       for (const { path, bits } of owner.all(DATA)) {
@@ -130,7 +135,7 @@ export class WatchManager implements Watches {
       for (const { path, bits } of owner.all(CHILDREN)) if ((bits & ONCE) !== 0) watches.push({ path, kind: 'children' })
       for (const { path } of owner.all(RECURSIVE)) watches.push({ path, kind: 'recursive' })
       this.drop(owner.watcher)
-      this.resume(owner.watcher, since, watches)
+      this.#resume(owner.watcher, since, watches, missedBelow)
     }
   }
 
