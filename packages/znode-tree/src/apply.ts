@@ -24,6 +24,13 @@ import type { Session, SessionTable } from './sessions/session-table.ts'
 import type { OperationResult, SessionId, ZnodeResult } from './types.ts'
 import type { WatchManager } from './watches/watch-manager.ts'
 
+/** A path, and where it was found as of `removals` of the tree: there it still is, while that is the same. */
+export interface PathHint {
+  readonly path: string
+  readonly node: NodeIndex
+  readonly removals: number
+}
+
 /** Who hears what becomes of sessions, in the midst of the changes. */
 export interface SessionWitness {
   opened(session: Session): void
@@ -60,15 +67,17 @@ export class ChangeApplier {
   #zxid = 0 as Zxid
   #time: Millis = 0
   #isResultDue = false
-  #hint: string | null = null
+  #hint: PathHint | null = null
+  /** Where the hint's node is, of the path that was read last; NO_NODE: it has to be looked up. */
+  #hinted: NodeIndex = NO_NODE
 
   constructor(state: AppliedState, witness: SessionWitness) {
     this.#state = state
     this.#witness = witness
   }
 
-  /** The change that lies in `bytes` from `start` to `end`; `hint`: the path that it probably begins with. Without `isResultDue` there may be no result. */
-  apply(bytes: Uint8Array, start: number, end: number, zxid: Zxid, time: Millis, isResultDue: boolean, hint: string | null): ZnodeResult | undefined {
+  /** The change that lies in `bytes` from `start` to `end`; `hint`: what it probably begins with. Without `isResultDue` there may be no result. */
+  apply(bytes: Uint8Array, start: number, end: number, zxid: Zxid, time: Millis, isResultDue: boolean, hint: PathHint | null): ZnodeResult | undefined {
     const reader = this.#reader
     reader.open(bytes, start, end)
     this.#zxid = zxid
@@ -107,7 +116,7 @@ export class ChangeApplier {
         return this.#setConfig()
       default: {
         const result = this.#operation(kind)
-        return result === undefined ? undefined : { zxid, ...result }
+        return result === undefined ? undefined : withZxid(result, zxid)
       }
     }
   }
@@ -185,6 +194,7 @@ export class ChangeApplier {
 
   #setConfig(): ZnodeResult | undefined {
     this.#data()
+    this.#hinted = NO_NODE
     this.#write(CONFIG_PATH, CONFIG_VERSION)
     this.#witness.configured()
     return this.#done()
@@ -220,6 +230,7 @@ export class ChangeApplier {
     const { tree, sessions } = this.#state
     const session = this.#sessionOf(id)
     sessions.close(session)
+    this.#hinted = NO_NODE
     for (const path of tree.ephemerals(id)) this.#delete(path)
     this.#witness.closed(session, isExpired, this.#zxid)
     return this.#done()
@@ -246,8 +257,14 @@ export class ChangeApplier {
   }
 
   #path(): string {
-    const path = this.#reader.text(this.#hint)
+    const hint = this.#hint
+    if (hint === null) {
+      this.#hinted = NO_NODE
+      return this.#reader.text()
+    }
     this.#hint = null
+    const path = this.#reader.text(hint.path)
+    this.#hinted = path === hint.path && hint.removals === this.#state.tree.removals ? hint.node : NO_NODE
     return path
   }
 
@@ -261,7 +278,7 @@ export class ChangeApplier {
   }
 
   #find(path: string): NodeIndex {
-    const index = this.#state.tree.find(path)
+    const index = this.#hinted === NO_NODE ? this.#state.tree.find(path) : this.#hinted
     if (index === NO_NODE) throw diverged(`there is no node ${path}`)
     return index
   }
@@ -283,6 +300,21 @@ export class ChangeApplier {
 
   #done(): ZnodeResult | undefined {
     return this.#isResultDue ? { zxid: this.#zxid, type: 'done' } : undefined
+  }
+}
+
+/** Written out: to spread an object behind another field costs more than the change itself. */
+function withZxid(result: OperationResult, zxid: Zxid): ZnodeResult {
+  switch (result.type) {
+    case 'create':
+      return { zxid, type: result.type, path: result.path, stat: result.stat }
+    case 'setData':
+    case 'setAcl':
+      return { zxid, type: result.type, stat: result.stat }
+    case 'error':
+      return { zxid, type: result.type, error: result.error }
+    default:
+      return { zxid, type: result.type }
   }
 }
 

@@ -35,6 +35,8 @@ export interface DataTree {
   /** `/` and the built-in nodes included. */
   readonly size: number
   find(path: string): NodeIndex
+  /** Another number with each node that goes: what was found before may be another's place. */
+  readonly removals: number
   path(node: NodeIndex): string
   /** Of `/`: NO_NODE. */
   parent(node: NodeIndex): NodeIndex

@@ -38,6 +38,7 @@ const CONFIG_ACL: readonly Acl[] = [{ perms: READ, scheme: 'world', id: 'anyone'
 export class NodeTree implements DataTree {
   #state: TreeState
   #quotas: Quotas
+  removals = 0
 
   constructor(state: TreeState = emptyState()) {
     this.#state = state
@@ -216,6 +217,7 @@ export class NodeTree implements DataTree {
     if (parent === NO_NODE || store.word(node, FIRST_CHILD) !== NO_NODE) throw diverged(`${this.path(node)} can not be deleted`)
     const path = state.limits > 0 ? this.path(node) : ''
     const dataLength = this.dataLength(node)
+    this.removals++
     store.touchForRemove(node)
     store.setDouble(parent, PZXID, zxid)
     state.remove(node)
@@ -272,6 +274,7 @@ export class NodeTree implements DataTree {
 
   /** Takes the place of everything here; `other` is not to be used any more. Node and ACL numbers of before mean nothing afterwards; views of before stand. */
   replaceWith(other: NodeTree): void {
+    this.removals++
     this.#state = other.#state
     this.#quotas = other.#quotas
   }

@@ -176,7 +176,7 @@ class ZnodeTreeMachine implements ZnodeTree, SessionWitness {
     const overlay = this.#overlay
     for (let i = 0; i < length; i++) {
       const zxid = batch.zxid(i)
-      const hint = overlay.nextPath
+      const hint = overlay.next
       results.push(this.#applier.apply(bytes, batch.start(i), batch.end(i), zxid, batch.time(i), batch.needsResult(i), hint))
       overlay.applied(zxid)
     }

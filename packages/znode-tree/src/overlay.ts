@@ -1,5 +1,6 @@
 import type { Millis, Zxid } from '@antiphon/ports'
-import { type DataTree, EPHEMERAL, NO_NODE, type NodeKind, PERSISTENT, TTL } from './data-tree-types.ts'
+import { type DataTree, EPHEMERAL, NO_NODE, type NodeIndex, type NodeKind, PERSISTENT, TTL } from './data-tree-types.ts'
+import type { PathHint } from './apply.ts'
 import { Fifo } from './fifo.ts'
 import type { SessionTable } from './sessions/session-table.ts'
 import { type Acl, OPEN_ACL, type SessionId } from './types.ts'
@@ -18,10 +19,13 @@ export class PathRecord {
   dataLength = 0
   mtime: Millis = 0
   acl: readonly Acl[] = OPEN_ACL
+  /** Where it is among what is applied, as of `removals` of the tree; NO_NODE: it was not there. */
+  node: NodeIndex = NO_NODE
+  removals = 0
   /** Changes that are prepared, not applied, and touch it. With 0 it is what is applied, and is not kept. */
   pending = 0
 
-  /** All but `pending`. */
+  /** All but where it is, and `pending`. */
   assign(other: PathRecord): void {
     this.path = other.path
     this.exists = other.exists
@@ -65,6 +69,7 @@ interface Prepared {
 const NO_CHARGES: readonly Charge[] = []
 const MADE_KEPT = 1024
 const SAVED_KEPT = 4096
+const SPARE_MAX = 1024
 
 /**
  * The changes that are prepared and not applied yet, laid over what is applied: paths, sessions, use of quotas, ids given out. A change is begun, and committed or rolled back; the last one that
@@ -85,6 +90,8 @@ export class Overlay {
 
   /** Of the change that was begun last: what was before each step. `#saved` is used again. */
   readonly #saved: PathRecord[] = []
+  /** Records that nobody needs any more. */
+  readonly #spare: PathRecord[] = []
   #steps = 0
   #sessionSteps = 0
   #sessionUndo: (() => void)[] = []
@@ -233,7 +240,9 @@ export class Overlay {
     if (this.#prepared.length === 0) this.#canTakeBack = false
     for (let rest = prepared.paths; rest > 0; rest--) {
       const record = this.#touchedPaths.shift()!
-      if (--record.pending === 0) this.#paths.delete(record.path)
+      if (--record.pending > 0) continue
+      this.#paths.delete(record.path)
+      if (this.#spare.length < SPARE_MAX) this.#spare.push(record)
     }
     for (let rest = prepared.sessions; rest > 0; rest--) {
       const record = this.#touchedSessions.shift()!
@@ -242,9 +251,9 @@ export class Overlay {
     for (const charge of prepared.charges) this.#add(charge, -1)
   }
 
-  /** The path that the oldest change begins with, if there is one: so that it need not be read again. */
-  get nextPath(): string | null {
-    return this.#touchedPaths.first()?.path ?? null
+  /** What the oldest change begins with, if there is one: so that its path need not be read and looked up again. */
+  get next(): PathHint | null {
+    return this.#touchedPaths.first() ?? null
   }
 
   /** Everything prepared is void. */
@@ -262,15 +271,17 @@ export class Overlay {
 
   #applied(path: string): PathRecord {
     const tree = this.#tree
-    const record = new PathRecord()
-    record.path = path
+    const record = this.#spare.pop() ?? new PathRecord()
     const node = tree.find(path)
+    record.path = path
+    record.node = node
+    record.removals = tree.removals
+    record.exists = node !== NO_NODE
     if (node === NO_NODE) return record
     const kind = tree.kind(node)
-    record.exists = true
     record.kind = kind
-    if (kind === EPHEMERAL) record.owner = tree.owner(node)
-    else if (kind === TTL) record.ttlMs = tree.ttlMs(node)
+    record.owner = kind === EPHEMERAL ? tree.owner(node) : 0n
+    record.ttlMs = kind === TTL ? tree.ttlMs(node) : 0
     record.version = tree.version(node)
     record.aversion = tree.aversion(node)
     record.childrenCreated = tree.childrenCreated(node)

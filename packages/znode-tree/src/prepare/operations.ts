@@ -4,7 +4,7 @@ import { CONTAINER, EPHEMERAL, type NodeKind, PERSISTENT, TTL } from '../data-tr
 import type { PathRecord } from '../overlay.ts'
 import { hasParent, isValidPath, parentPath, sequentialSuffix } from '../path.ts'
 import { OP_CHECK, OP_CREATE, OP_DELETE, OP_SET_ACL, OP_SET_DATA } from '../requests.ts'
-import { ADMIN, CREATE_MODES, CREATE as MAY_CREATE, DELETE as MAY_DELETE, READ, WRITE } from '../types.ts'
+import { ADMIN, CREATE_MODES, CREATE as MAY_CREATE, DELETE as MAY_DELETE, READ, WRITE, type ZnodeErrorCode } from '../types.ts'
 import { charge, checkSession, exceedsQuota, isOtherVersion, mayNot, nextVersion } from './checks.ts'
 import type { Outcome, Preparation } from './request.ts'
 
@@ -142,9 +142,8 @@ function prepareSetData(preparation: Preparation): Outcome {
 
   const refused = checkSession(preparation)
   if (refused !== null) return refused
-  if (!isValidPath(path)) return 'BAD_ARGUMENTS'
   const record = overlay.at(path)
-  if (!record.exists) return 'NO_NODE'
+  if (!record.exists) return absent(path)
   if (mayNot(preparation, record, WRITE)) return 'NO_AUTH'
   const bytes = Math.max(0, dataLength)
   const exceeded = exceedsQuota(preparation, path, 0, bytes - record.dataLength)
@@ -196,13 +195,17 @@ function prepareCheck(preparation: Preparation): Outcome {
 
   const refused = checkSession(preparation)
   if (refused !== null) return refused
-  if (!isValidPath(path)) return 'BAD_ARGUMENTS'
   const record = overlay.at(path)
-  if (!record.exists) return 'NO_NODE'
+  if (!record.exists) return absent(path)
   if (mayNot(preparation, record, READ)) return 'NO_AUTH'
   if (isOtherVersion(record.version, version)) return 'BAD_VERSION'
   change.u8(CHECK)
   return null
+}
+
+/** What is not there may be no path. Of what is there that need not be asked. */
+function absent(path: string): ZnodeErrorCode {
+  return isValidPath(path) ? 'NO_NODE' : 'BAD_ARGUMENTS'
 }
 
 /** The data that lies before `end` in the request; -1 is the length of null. */
