@@ -28,3 +28,20 @@ test('what is forgotten of a session because it is applied is not missed when a 
   expect(stage.flush().slice(-2).map(codeOf)).toEqual(['OK', 'NO_NODE'])
   expect(stage.leader.reader.size).toBe(4)
 })
+
+test('what is prepared for a path that is deleted and made again changes the node that is there then, and not the one that has its place', () => {
+  const stage = new Stage()
+  const owner = stage.open()
+  owner.prepare(create('/a'))
+  stage.flush()
+  owner.prepare(remove('/a'))
+  owner.prepare(create('/b'))
+  owner.prepare(create('/a'))
+  owner.prepare(setData('/a', 'x'))
+  owner.prepare(remove('/a'))
+  expect(stage.flush(4).map(codeOf)).toEqual(['OK', 'OK', 'OK', 'OK'])
+  const { reader } = stage.leader
+  expect([reader.get('/a').stat.version, reader.get('/b').stat.version]).toEqual([1, 0])
+  expect(stage.flush().map(codeOf)).toEqual(['OK'])
+  expect([reader.exists('/a'), reader.exists('/b')?.version]).toEqual([null, 0])
+})

@@ -1,6 +1,6 @@
 import type { Millis, Zxid } from '@antiphon/ports'
-import { type DataTree, EPHEMERAL, NO_NODE, type NodeIndex, type NodeKind, PERSISTENT, TTL } from './data-tree-types.ts'
 import type { PathHint } from './apply.ts'
+import { type DataTree, EPHEMERAL, NO_NODE, type NodeIndex, type NodeKind, PERSISTENT, TTL } from './data-tree-types.ts'
 import { Fifo } from './fifo.ts'
 import type { SessionTable } from './sessions/session-table.ts'
 import { type Acl, OPEN_ACL, type SessionId } from './types.ts'

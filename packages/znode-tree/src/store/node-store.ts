@@ -11,8 +11,10 @@ import {
   FLAGS,
   LAST_CHILD,
   LIVE,
+  NAME,
   NAME_LENGTH_MAX,
   NAME_SHIFT,
+  NAME_WORDS,
   NULL_DATA,
   PARENT,
   PATH_CRC,
@@ -108,6 +110,8 @@ export class NodeStore {
     words[at + PATH_CRC] = parent === NO_NODE ? 0 : this.childCrc(parent, path, nameStart, nameEnd)
     words[at + BLOCK] = block
     words[at + DATA_LENGTH] = start < 0 ? NULL_DATA : length
+    for (let word = 0; word < NAME_WORDS; word++)
+      words[at + NAME + word] = packed(path, Math.min(nameEnd, nameStart + 4 * word), Math.min(nameEnd, nameStart + 4 * word + 4))
     if (parent !== NO_NODE) this.index.add(record)
     if (this.versions.busy) this.versions.created(record)
     return record
@@ -234,6 +238,7 @@ export class NodeStore {
     const flags = words[at + FLAGS]!
     const length = end - start
     if (flags >>> NAME_SHIFT !== length) return false
+    if ((flags & WIDE_NAME) === 0 && length <= 4 * NAME_WORDS) return isShort(words, at + NAME, path, start, end)
     const block = words[at + BLOCK]!
     const bytes = this.arena.bytes[pageOf(block)]!
     const from = offsetOf(block)
@@ -244,6 +249,30 @@ export class NodeStore {
     for (let i = 0; i < length; i++) if (unitAt(bytes, from, i, true) !== path.charCodeAt(start + i)) return false
     return true
   }
+}
+
+/** `text[start, end)`, four characters at most, as the words from NAME have them. */
+function packed(text: string, start: number, end: number): number {
+  let word = 0
+  for (let at = end - 1; at >= start; at--) word = (word << 8) | (text.charCodeAt(at) & 0xff)
+  return word
+}
+
+/** `words` from `at` on are those of a name as long as `path[start, end)`. */
+function isShort(words: Int32Array, at: number, path: string, start: number, end: number): boolean {
+  let word = at
+  let from = start
+  for (; from < end - 3; from += 4) {
+    const a = path.charCodeAt(from)
+    const b = path.charCodeAt(from + 1)
+    const c = path.charCodeAt(from + 2)
+    const d = path.charCodeAt(from + 3)
+    if ((a | b | c | d) > 0xff || (a | (b << 8) | (c << 16) | (d << 24)) !== words[word++]) return false
+  }
+  if (from === end) return true
+  const rest = words[word]!
+  for (let shift = 0; from < end; from++, shift += 8) if (path.charCodeAt(from) !== ((rest >>> shift) & 0xff)) return false
+  return true
 }
 
 export function nameBytesOf(flags: number): number {

@@ -3,7 +3,7 @@ import { NO_NODE, type NodeIndex } from '../data-tree-types.ts'
 /**
  * One node is one record of 128 bytes in typed arrays: no object, nothing for the garbage collector to follow. A record's number never changes; freed ones are used again.
  * The first five fields are doubles (ZXIDs and times are safe integers), the rest 32-bit words. What a look-up needs lies together, and so does what a Stat needs besides: with memory as the
- * allocator gives it (16 bytes behind a cache line), words 12 to 27 are one line.
+ * allocator gives it (16 bytes behind a cache line), words 12 to 27 are one line, and those up to 11 lie in another.
  */
 export const RECORD_WORDS = 32
 
@@ -15,8 +15,8 @@ export const CTIME = 3
 export const MTIME = 4
 
 /** Words. */
-export const NEXT = 10
-export const FIRST_CHILD = 11
+export const VERSION = 10
+export const CREATED = 11
 export const PARENT = 12
 /** Bits, and from NAME_SHIFT on the length of the name in characters. */
 export const FLAGS = 13
@@ -28,18 +28,21 @@ export const DATA_LENGTH = 15
 export const PATH_CRC = 16
 /** The next record in the same bucket of the path index. */
 export const CHAIN = 17
-export const VERSION = 18
-export const CREATED = 19
-export const AVERSION = 20
-export const CHILDREN = 21
-export const ACL = 22
+/** The beginning of the name once more, four characters a word, the first the lowest, zeros behind the last: a look-up of a short name need not go to the arena. Means nothing of a wide name. */
+export const NAME = 18
+export const NAME_WORDS = 4
+export const AVERSION = 22
+export const CHILDREN = 23
+export const ACL = 24
 /** ZooKeeper's persisted `ephemeralOwner`, high and low half: a session, or what makes a container or a TTL node. */
-export const OWNER_HIGH = 23
-export const OWNER_LOW = 24
+export const OWNER_HIGH = 25
+export const OWNER_LOW = 26
 /** The node's part in the digest, as it was added last. */
-export const DIGEST = 25
-export const LAST_CHILD = 28
-export const PREVIOUS = 29
+export const DIGEST = 27
+export const NEXT = 28
+export const FIRST_CHILD = 29
+export const LAST_CHILD = 30
+export const PREVIOUS = 31
 
 export const NULL_DATA = -1
 

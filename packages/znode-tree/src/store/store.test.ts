@@ -4,6 +4,7 @@ import { expect, test } from 'vitest'
 import { NodeTree } from '../data-tree.ts'
 import { NO_NODE, type NodeIndex } from '../data-tree-types.ts'
 import { Arena, type Block, NO_BLOCK, offsetOf, pageOf } from './arena.ts'
+import { NodeStore } from './node-store.ts'
 import { crcOfText } from './path-crc.ts'
 import { PathIndex } from './path-index.ts'
 import { chunkOf, PATH_CRC, Records, wordsAt } from './records.ts'
@@ -74,6 +75,45 @@ test('two paths with one CRC are two nodes', () => {
   tree.delete(tree.find(pair[0]), 3 as never)
   expect(tree.find(pair[0])).toBe(NO_NODE)
   expect(tree.path(tree.find(pair[1]))).toBe(pair[1])
+})
+
+test('a node is found by its own name and by no other of the same length, however long and whatever its characters', () => {
+  const unit = fc.constantFrom('a', 'b', 'z', '\u00e9', '\u00ff', '\u0161', '\u4161', '\u6100')
+  const name = fc.string({ unit, minLength: 1, maxLength: 20 })
+  const node = { kind: 0, owner: 0n, ttlMs: 0, acl: 0, bytes: new Uint8Array(0), start: 0, end: 0 } as const
+  fc.assert(
+    fc.property(fc.uniqueArray(name, { minLength: 1, maxLength: 8 }), fc.nat(19), unit, (names, at, other) => {
+      const tree = new NodeTree()
+      const paths = names.flatMap((one) => [`/${one}`, `/${one}/${names[0]!}`])
+      for (const [index, path] of paths.entries()) tree.create({ ...node, path }, (index + 1) as never, 1)
+      for (const path of paths) {
+        expect(tree.path(tree.find(path))).toBe(path)
+        const changed = `/${path.slice(1, 1 + at)}${other}${path.slice(2 + at)}`
+        if (!paths.includes(changed)) expect(tree.find(changed)).toBe(NO_NODE)
+      }
+    }),
+    { numRuns: 200 },
+  )
+})
+
+test('names whose characters would pack to the same word are told apart', () => {
+  const store = new NodeStore()
+  const root = store.add(NO_NODE, '', 0, 0, 0, new Uint8Array(0), 0, 0)
+  const named = (name: string, crcOf: string): boolean => {
+    const record = store.add(root, name, 0, name.length, 0, new Uint8Array(0), 0, 0)
+    store.index.remove(record)
+    store.setWord(record, PATH_CRC, store.childCrc(root, crcOf, 0, crcOf.length))
+    store.index.add(record)
+    return store.findChild(root, crcOf, 0, crcOf.length) === record
+  }
+  for (const name of ['a', 'abc', 'abcd', 'abcde', 'x'.repeat(16), 'x'.repeat(17), '\u00ff\u00e9ab']) {
+    expect(named(name, name)).toBe(true)
+    for (let at = 0; at < name.length; at++) {
+      for (const wrong of [name.charCodeAt(at) ^ 1, name.charCodeAt(at) | 0x100, name.charCodeAt(at) | 0x6100]) {
+        expect(named(name, name.slice(0, at) + String.fromCharCode(wrong) + name.slice(at + 1))).toBe(false)
+      }
+    }
+  }
 })
 
 test('blocks of the arena do not overlap, and what is given back is used again', () => {
