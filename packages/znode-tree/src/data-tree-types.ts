@@ -34,7 +34,8 @@ export interface NewNode {
 export interface DataTree {
   /** `/` and the built-in nodes included. */
   readonly size: number
-  find(path: string): NodeIndex
+  /** `crc`: that of the path, for whoever has computed it already. */
+  find(path: string, crc?: number): NodeIndex
   /** Another number with each node that goes: what was found before may be another's place. */
   readonly removals: number
   path(node: NodeIndex): string

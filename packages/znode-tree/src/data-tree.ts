@@ -54,8 +54,9 @@ export class NodeTree implements DataTree {
     return this.#state.owners.ephemerals
   }
 
-  find(path: string): NodeIndex {
-    return this.#state.store.find(path, path.length)
+  find(path: string, crc?: number): NodeIndex {
+    const { store } = this.#state
+    return crc === undefined ? store.find(path, path.length) : store.findHashed(path, path.length, crc)
   }
 
   path(node: NodeIndex): string {

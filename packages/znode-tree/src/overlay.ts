@@ -2,12 +2,16 @@ import type { Millis, Zxid } from '@antiphon/ports'
 import type { PathHint } from './apply.ts'
 import { type DataTree, EPHEMERAL, NO_NODE, type NodeIndex, type NodeKind, PERSISTENT, TTL } from './data-tree-types.ts'
 import { Fifo } from './fifo.ts'
+import { PathTable } from './path-table.ts'
 import type { SessionTable } from './sessions/session-table.ts'
+import { crcOfText } from './store/path-crc.ts'
 import { type Acl, OPEN_ACL, type SessionId } from './types.ts'
 
 /** What is at a path as of everything prepared. */
 export class PathRecord {
   path = ''
+  /** Of the path. */
+  crc = 0
   exists = false
   kind: NodeKind = PERSISTENT
   owner: SessionId = 0n
@@ -24,6 +28,8 @@ export class PathRecord {
   removals = 0
   /** Changes that are prepared, not applied, and touch it. With 0 it is what is applied, and is not kept. */
   pending = 0
+  /** The next one in its bucket of the table. */
+  chain: PathRecord | null = null
 
   /** All but where it is, and `pending`. */
   assign(other: PathRecord): void {
@@ -78,7 +84,7 @@ const SPARE_MAX = 1024
 export class Overlay {
   readonly #tree: DataTree
   readonly #sessions: SessionTable
-  readonly #paths = new Map<string, PathRecord>()
+  readonly #paths = new PathTable()
   readonly #sessionRecords = new Map<SessionId, SessionRecord>()
   readonly #quotas = new Map<string, { count: number; bytes: number }>()
   /** By member, as of everything prepared in this reign; never below what is applied. */
@@ -110,8 +116,8 @@ export class Overlay {
 
   /** What is at `path`. Nothing may be written to it before `touch`. */
   at(path: string): PathRecord {
-    const record = this.#paths.get(path)
-    return record === undefined ? this.#applied(path) : record
+    const crc = crcOfText(path, 0, 0, path.length)
+    return this.#paths.get(path, crc) ?? this.#applied(path, crc)
   }
 
   /** The attachment of whoever holds a session; -1: there is no such session. */
@@ -149,7 +155,7 @@ export class Overlay {
     const step = this.#steps++
     const saved = (this.#saved[step] ??= new PathRecord())
     saved.assign(record)
-    if (record.pending++ === 0) this.#paths.set(record.path, record)
+    if (record.pending++ === 0) this.#paths.add(record)
     this.#touchedPaths.push(record)
   }
 
@@ -214,7 +220,7 @@ export class Overlay {
     for (let step = this.#steps - 1; step >= 0; step--) {
       const record = this.#touchedPaths.pop()!
       record.assign(this.#saved[step]!)
-      if (--record.pending === 0) this.#paths.delete(record.path)
+      if (--record.pending === 0) this.#paths.delete(record)
     }
     for (let undo = this.#sessionUndo.pop(); undo !== undefined; undo = this.#sessionUndo.pop()) undo()
     for (const charge of this.#charges) this.#add(charge, -1)
@@ -241,7 +247,7 @@ export class Overlay {
     for (let rest = prepared.paths; rest > 0; rest--) {
       const record = this.#touchedPaths.shift()!
       if (--record.pending > 0) continue
-      this.#paths.delete(record.path)
+      this.#paths.delete(record)
       if (this.#spare.length < SPARE_MAX) this.#spare.push(record)
     }
     for (let rest = prepared.sessions; rest > 0; rest--) {
@@ -269,11 +275,12 @@ export class Overlay {
     this.#forgetUndo()
   }
 
-  #applied(path: string): PathRecord {
+  #applied(path: string, crc: number): PathRecord {
     const tree = this.#tree
     const record = this.#spare.pop() ?? new PathRecord()
-    const node = tree.find(path)
+    const node = tree.find(path, crc)
     record.path = path
+    record.crc = crc
     record.node = node
     record.removals = tree.removals
     record.exists = node !== NO_NODE
@@ -303,7 +310,7 @@ export class Overlay {
   /** Leaves what is not applied yet. */
   #forgetMade(record: SessionRecord): void {
     record.made = record.made.filter((path) => {
-      const made = this.#paths.get(path)
+      const made = this.#paths.get(path, crcOfText(path, 0, 0, path.length))
       return made !== undefined && made.exists && made.owner === record.id
     })
   }

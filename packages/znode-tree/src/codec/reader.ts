@@ -10,10 +10,6 @@ const HIGH = 0x1_0000_0000
 /** Of the upper half of a safe integer. */
 const HIGH_MAX = 0x1f_ffff
 
-/** For bigints: a view of each request's memory would cost more than all that is read by it. */
-const EIGHT = new Uint8Array(8)
-const EIGHT_VIEW = new DataView(EIGHT.buffer)
-
 function wordAt(bytes: Uint8Array, at: number): number {
   return (bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!
 }
@@ -27,6 +23,9 @@ export class ByteReader {
   /** What was read last: most requests bring the same. */
   readonly #acls = new Remembered<readonly Acl[]>(OPEN_ACL)
   readonly #identities = new Remembered<readonly Identity[]>([])
+  #high = 0
+  #low = 0
+  #session: SessionId = 0n
 
   open(bytes: Uint8Array, start = 0, end: number = bytes.length): void {
     this.bytes = bytes
@@ -111,9 +110,15 @@ export class ByteReader {
   session(): SessionId {
     this.need(8)
     const { bytes, at } = this
-    for (let i = 0; i < 8; i++) EIGHT[i] = bytes[at + i]!
+    const high = wordAt(bytes, at)
+    const low = wordAt(bytes, at + 4)
     this.at = at + 8
-    return EIGHT_VIEW.getBigUint64(0)
+    if (high !== this.#high || low !== this.#low) {
+      this.#high = high
+      this.#low = low
+      this.#session = (BigInt(high >>> 0) << 32n) | BigInt(low >>> 0)
+    }
+    return this.#session
   }
 
   /** A varint below 2^32. */

@@ -22,13 +22,19 @@ export class SessionTable {
   #sessions = new Map<SessionId, Session>()
   #highest = new Map<number, SessionId>()
   #digest = 0n
+  /** Who was asked for last, and probably is next: a Map's look-up by bigint is slow. It is there. */
+  #last: Session | undefined
 
   get size(): number {
     return this.#sessions.size
   }
 
   get(id: SessionId): Session | undefined {
-    return this.#sessions.get(id)
+    const last = this.#last
+    if (last !== undefined && last.id === id) return last
+    const session = this.#sessions.get(id)
+    if (session !== undefined) this.#last = session
+    return session
   }
 
   values(): Iterable<Session> {
@@ -47,6 +53,7 @@ export class SessionTable {
   open(id: SessionId, peer: number, timeoutMs: Millis, attachment: Zxid): Session {
     const session: Session = { id, timeoutMs, peer, attachment, bucket: 0 }
     this.#sessions.set(id, session)
+    this.#last = session
     this.#digest ^= digestOf(session)
     this.raise(id)
     return session
@@ -71,12 +78,14 @@ export class SessionTable {
 
   close(session: Session): void {
     this.#sessions.delete(session.id)
+    this.#last = undefined
     this.#digest ^= digestOf(session)
   }
 
   /** `other` is not to be used any more. */
   replaceWith(other: SessionTable): void {
     this.#sessions = other.#sessions
+    this.#last = undefined
     this.#highest = other.#highest
     this.#digest = other.#digest
   }

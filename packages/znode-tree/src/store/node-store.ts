@@ -65,7 +65,12 @@ export class NodeStore {
   /** `path[0, end)`; NO_NODE: there is none, or this is no path. */
   find(path: string, end: number): NodeIndex {
     if (end < 2) return end === 1 && path.charCodeAt(0) === SLASH ? ROOT : NO_NODE
-    const crc = crcOfText(path, 0, 0, end)
+    return this.findHashed(path, end, crcOfText(path, 0, 0, end))
+  }
+
+  /** `crc` is that of `path[0, end)`. */
+  findHashed(path: string, end: number, crc: number): NodeIndex {
+    if (end < 2) return this.find(path, end)
     let record = this.index.candidate(crc, NO_NODE)
     while (record !== NO_NODE && !this.#isAt(record, path, end)) record = this.index.candidate(crc, record)
     return record
