@@ -59,6 +59,8 @@ interface Page {
 export class Arena {
   /** By `pageOf(block)`; the block begins at `offsetOf(block)`. */
   readonly bytes: Uint8Array[] = []
+  /** What `bytes` lie in: to make a view of it is dearer by way of them. */
+  readonly buffers: ArrayBufferLike[] = []
   /** Blocks in use. */
   blocks = 0
   readonly #pages: (Page | null)[] = []
@@ -131,6 +133,7 @@ export class Arena {
     if (number >= PAGES_MAX) throw new RangeError('a tree has more than 524,287 pages: 32 GiB, or so many nodes above 8 KiB')
     const blocks = sizeClass === OWN_PAGE ? 1 : Math.floor(bytes.length / blockBytes)
     this.bytes[number] = bytes
+    this.buffers[number] = bytes.buffer
     this.#pages[number] = { bytes, sizeClass, blockUnits: blockBytes >>> UNIT_SHIFT, blocks, used: 0, begun: 0, free: NONE, next: NONE, previous: NONE }
     if (sizeClass !== OWN_PAGE) this.#counts[sizeClass]!++
     return number
@@ -141,6 +144,7 @@ export class Arena {
     if (sizeClass !== OWN_PAGE) this.#counts[sizeClass]!--
     this.#pages[number] = null
     this.bytes[number] = NOTHING
+    this.buffers[number] = NOTHING.buffer
     this.#freeNumbers.push(number)
   }
 

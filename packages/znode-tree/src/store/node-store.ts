@@ -181,7 +181,7 @@ export class NodeStore {
     const length = words[at + DATA_LENGTH]!
     if (length <= 0) return length === NULL_DATA ? null : new Uint8Array(0)
     const block = words[at + BLOCK]!
-    return new Uint8Array(this.arena.bytes[pageOf(block)]!.buffer, offsetOf(block) + nameBytesOf(words[at + FLAGS]!), length)
+    return new Uint8Array(this.arena.buffers[pageOf(block)]!, offsetOf(block) + nameBytesOf(words[at + FLAGS]!), length)
   }
 
   name(record: NodeIndex): string {
