@@ -28,7 +28,7 @@ export async function znode(options: Options): Promise<Result[]> {
   fill(holder, NODES)
   const plain = plainNodes(NODES)
   const paths = Array.from({ length: NODES }, (_, index) => pathOf((index * STRIDE) % NODES))
-  const rows: Figures = { get: [], data: [], plainGet: [], set: [], plainSet: [] }
+  const rows: Figures = { get: [], data: [], plainGet: [], fresh: [], plainFresh: [], set: [], plainSet: [] }
   for (let round = 0; round < options.rounds; round++) {
     for (const [name, body] of Object.entries(bodies(holder, plain, paths))) rows[name]!.push(perSecond(body, options))
   }
@@ -38,6 +38,7 @@ export async function znode(options: Options): Promise<Result[]> {
   return [
     result('znode.get', of('get'), 'gets/s', 'higher', { value: of('plainGet'), against: map }),
     result('znode.data', of('data'), 'gets/s', 'higher', { value: of('plainGet'), against: map }),
+    result('znode.get.fresh', of('fresh'), 'gets/s', 'higher', { value: of('plainFresh'), against: map }),
     result('znode.set', of('set'), 'sets/s', 'higher', { value: of('plainSet'), against: map }),
     result('znode.memory', memory.tree.bytes, 'bytes/node', 'lower', { value: memory.plain.bytes, against: map }),
     result('znode.memory.gc', memory.tree.collectionMs, 'ms', 'lower', { value: memory.plain.collectionMs, against: map }),
@@ -67,6 +68,8 @@ function bodies(holder: Holder, plain: Map<string, PlainNode>, paths: readonly s
     get: each((index) => reader.get(paths[index]!).stat.dataLength),
     data: each((index) => reader.data(paths[index]!)!.length),
     plainGet: each((index) => plain.get(paths[index]!)!.data.length),
+    fresh: each((index) => reader.get(pathOf((index * STRIDE) % NODES)).stat.dataLength),
+    plainFresh: each((index) => plain.get(pathOf((index * STRIDE) % NODES))!.data.length),
     set: each((index) => {
       tree.write(sets[index]!)
       return 1

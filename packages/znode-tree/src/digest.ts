@@ -27,8 +27,8 @@ import {
 
 /** `StatPersisted` in ZooKeeper's snapshots; in the digest its fields have another order. */
 const STAT_BYTES = 60
-/** Stale nodes that may wait, so that a parent of many new children is hashed once; and none of our slices is long when they are. */
-const STALE_MAX = 4096
+/** Stale nodes that may wait, so that a parent of many new children is hashed once; few enough that they are in the caches still, and none of our slices is long when they are hashed. */
+const STALE_MAX = 512
 const TWO_32 = 2 ** 32
 
 /** Of CRCs, in 64 bits. It is never negative: it is that of the nodes that are there. */
