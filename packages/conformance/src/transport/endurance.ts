@@ -19,13 +19,24 @@ function vanish(wires: Wires, peer: Peer): void {
   wires.network.vanish(peer.id)
 }
 
+/** One frame each way. A connection that is replaced meanwhile, which down() tells, may take a frame along; one that stays may not. */
 async function exchange(a: Peer, b: Peer, mark: number): Promise<void> {
   for (const [from, to] of [
     [a, b],
     [b, a],
   ] as const) {
-    assert(from.heard.send(from.transport, to.id, [Uint8Array.of(mark, from.id)], 'control'), `send() from ${from.id} to ${to.id} was refused`)
-    await to.heard.until(() => to.heard.framesFrom(from.id).some(({ bytes }) => bytes[0] === mark && bytes[1] === from.id), `frame ${mark} from ${from.id}`)
+    const arrived = (): boolean => to.heard.framesFrom(from.id).some(({ bytes }) => bytes[0] === mark && bytes[1] === from.id)
+    while (!arrived()) {
+      const connection = live(from, to.id)
+      assert(from.heard.send(from.transport, to.id, [Uint8Array.of(mark, from.id)], 'control'), `send() from ${from.id} to ${to.id} was refused`)
+      const ended = (): boolean => from.heard.live.get(to.id) !== connection
+      await settled(
+        () => arrived() || ended(),
+        () => `frame ${mark} from ${from.id} did not arrive at ${to.id}, and its connection stayed`,
+      )
+      if (!arrived()) await from.heard.connected(to.id, connection)
+    }
+    to.heard.assertSound()
   }
 }
 
