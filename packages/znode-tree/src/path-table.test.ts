@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { PathRecord } from './overlay.ts'
+import { PathRecord } from './path-record.ts'
 import { PathTable } from './path-table.ts'
 
 test('a path table finds what a Map would, however many paths have one CRC, as it grows, shrinks and is cleared', () => {

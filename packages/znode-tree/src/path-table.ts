@@ -1,4 +1,4 @@
-import type { PathRecord } from './overlay.ts'
+import type { PathRecord } from './path-record.ts'
 
 const BUCKETS_MIN = 256
 

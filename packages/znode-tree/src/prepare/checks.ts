@@ -1,4 +1,4 @@
-import type { PathRecord } from '../overlay.ts'
+import type { PathRecord } from '../path-record.ts'
 import type { ZnodeErrorCode } from '../types.ts'
 import type { Outcome, Preparation } from './request.ts'
 
