@@ -66,6 +66,10 @@ test('a write waits for no zero-filling: neither the first one, nor one in its m
   // Nothing was made ready for the next segment: it is made with its first batch, and no more.
   driver.write({ append: [runBehind(driver.durable.tail, 1, 1, 2 * STEP_BYTES)] })
   expect(disk.take()).toEqual(['create', 'write', 'sync', 'syncDirectory'])
+  // Behind a large batch nothing is filled: its flush waits for bytes. Behind a small one it goes on.
+  expect(driver.engine.background()).toBe(false)
+  expect(disk.take()).toEqual([])
+  driver.write({ append: [runBehind(driver.durable.tail, 1, 1)] })
   while (driver.engine.background());
   expect(disk.largestFill).toBeLessThanOrEqual(STEP_BYTES)
   disk.take()

@@ -47,6 +47,9 @@ export interface Place {
   readonly prefix: Uint8Array | null
 }
 
+/** From here on a flush waits for its bytes and not for the disk's turn: filled blocks gain nothing, and every byte would be written twice. */
+const LARGE_BATCH_BYTES = 64 * 1024
+
 /** Creates, fills and leaves segments. */
 export class LogFiles {
   readonly #disk: CheckedDisk
@@ -58,6 +61,7 @@ export class LogFiles {
   #spare: { readonly name: string; readonly generation: number; readonly number: number; readonly file: FileHandle; filled: number } | null = null
   /** The disk took no more: nothing is filled ahead until a segment begins. */
   #full = false
+  #lastBatchBytes = 0
 
   constructor(disk: CheckedDisk, settings: LogSettings, nextNumber: number) {
     this.#disk = disk
@@ -109,6 +113,7 @@ export class LogFiles {
     this.#disk.write(segment.file, bytes, offset)
     this.#disk.sync(segment.file)
     if (!named) this.#disk.syncDirectory()
+    this.#lastBatchBytes = bytes.length
     segment.end = offset + bytes.length
     segment.filled = Math.max(segment.filled, segment.end)
   }
@@ -126,13 +131,13 @@ export class LogFiles {
     return spare.name
   }
 
-  /** One step of zero-filling, flushed; false when nothing is left to be filled. @throws AntiphonError DISK_FAILED: the store has failed. */
+  /** One step of zero-filling, flushed; false when nothing is left to be filled, or while batches are large: the seal that follows the last of them is not. @throws AntiphonError DISK_FAILED: the store has failed. */
   fill(log: Log): boolean {
     const { segmentBytes, aheadBytes, fillBytes } = this.#settings
     // In whole steps: topping up behind every batch would cost each of them a second flush.
     const wholeSteps = (bytes: number): number => Math.min(segmentBytes, Math.floor(bytes / fillBytes) * fillBytes)
     const current = log.segments.at(-1)
-    if (aheadBytes === 0 || this.#full || current === undefined || current.file === null) return false
+    if (aheadBytes === 0 || this.#full || this.#lastBatchBytes >= LARGE_BATCH_BYTES || current === undefined || current.file === null) return false
     const wanted = wholeSteps(current.end + aheadBytes)
     if (current.filled < wanted) {
       current.filled = this.#fillFile(current.file, current.filled, wanted)
