@@ -33,6 +33,12 @@ async function refusalOf(promise: Promise<unknown>): Promise<[string | null, unk
 }
 
 describe('reads and writes', () => {
+  test('/zookeeper/config tells who belongs to the ensemble', async () => {
+    await until(session, '/zookeeper/config', () => session.local.getData('/zookeeper/config').stat.dataLength > 0)
+    const { data } = await session.getData('/zookeeper/config')
+    expect(new TextDecoder().decode(data!)).toBe('server.1=a:participant\nserver.2=b:participant\nserver.3=c:participant\nversion=0')
+  })
+
   test('a node is what it was made of, on every replica', async () => {
     const at = await home()
     const { path, stat } = await session.create(`${at}/x`, 'hello')

@@ -1,4 +1,5 @@
-import type { AntiphonError, Millis, PeerId, Zxid } from '@antiphon/consensus-core'
+import type { AntiphonError, Member, Millis, PeerId, Zxid } from '@antiphon/consensus-core'
+import type { Address } from './transport.ts'
 
 /**
  * A deterministic machine that every replica runs. Requests become *changes* on the primary (`prepare`); changes are replicated and applied everywhere (`apply`).
@@ -49,8 +50,17 @@ export interface StateMachine<Request = unknown, Result = unknown> {
 export interface Proposer<Request, Result> {
   propose(request: Request, options?: ProposeOptions): Promise<Result>
   read(level: ReadLevel, options?: { signal?: AbortSignal; timeoutMs?: number }): Promise<void>
+  /** Who belongs to the ensemble, as this replica knows it. */
+  ensemble?(): EnsembleView
   /** Something of the front's own is wrong (a subscriber that threw), and nothing of the replica's: told as its event `trouble`. */
   trouble?(error: AntiphonError): void
+}
+
+export interface EnsembleView {
+  /** ZXID of the entry by which they belong to it; 0: by its founding. */
+  readonly version: Zxid
+  /** Ascending by id; addresses as this replica's transport dials them, which others may spell otherwise. */
+  readonly members: readonly (Omit<Member, 'storeId'> & { readonly address: Address })[]
 }
 
 /** `local`: what is applied here now. `linearizable`: at least everything that was acknowledged anywhere before the call. */

@@ -3,6 +3,7 @@ import {
   AntiphonError,
   corrupt,
   type EnsembleId,
+  type EnsembleView,
   type PeerId,
   type ProposeOptions,
   type Proposer,
@@ -231,12 +232,21 @@ export class Replica<M extends Machines = Machines> extends TypedEmitter<Replica
     return this.#shell.proposals.propose(number, payload, options)
   }
 
+  #ensemble(): EnsembleView {
+    const { initial, addresses } = this.#resolved
+    return {
+      version: initial.version,
+      members: initial.members.map(({ id, role, weight, group }) => ({ id, role, weight, group, address: addresses.get(id)! })),
+    }
+  }
+
   #attach(): void {
     this.#resolved.machines.forEach(({ machine }, index) => {
       attached.add(machine)
       const proposer: Proposer<unknown, unknown> = {
         propose: (request, options) => this.#propose(index + 1, machine, request, options),
         read: (level, options) => this.read(level, options),
+        ensemble: () => this.#ensemble(),
         trouble: (error) => this.#shell.trouble(error),
       }
       machine.attach?.(proposer)

@@ -26,8 +26,8 @@ export interface ZnodeTreeOptions {
   readonly superDigest?: string
   /** Hash of the `digest` scheme: `SHA-1` unless told. */
   readonly digestAlgorithm?: 'SHA-1' | 'SHA-256'
-  /** What `/zookeeper/config` is to hold: the leader sets it when it holds something else. Left as it is unless told. */
-  readonly config?: string
+  /** What `/zookeeper/config` is to hold: the leader sets it when it holds something else. The ensemble's members as the leader knows them unless told, in ZooKeeper's format. */
+  readonly config?: string | null
 }
 
 /** A way to show who one is, and to name in ACLs who may. */

@@ -1,8 +1,9 @@
-import type { CommittedBatch, PeerId, PrimaryContext, Zxid } from '@antiphon/ports'
+import type { CommittedBatch, PeerId, PrimaryContext, Proposer, Zxid } from '@antiphon/ports'
 import { ZERO } from '@antiphon/ports'
 import { type AppliedState, ChangeApplier, type SessionWitness } from './apply.ts'
 import { AccessControl } from './auth/access-control.ts'
 import { CONFIG_PATH } from './changes.ts'
+import { configText } from './config-text.ts'
 import { NodeTree } from './data-tree.ts'
 import type { SessionInfo, SessionListener, ZnodeTree, ZnodeTreeOptions } from './machine-types.ts'
 import { resolveOptions } from './options.ts'
@@ -49,7 +50,8 @@ class ZnodeTreeMachine implements ZnodeTree, SessionWitness {
   readonly #applier: ChangeApplier
   readonly #listeners = new Set<SessionListener>()
   readonly #touches: Touches = new Touches()
-  readonly #config: Uint8Array
+  /** What `/zookeeper/config` is to hold; null: whatever it holds. */
+  #config: Uint8Array | null
 
   // On the primary
   readonly #overlay: Overlay
@@ -67,7 +69,7 @@ class ZnodeTreeMachine implements ZnodeTree, SessionWitness {
     this.reader = new NodeReader(this.#tree, (acl, perms, identities) => this.#access.permits(acl, perms, identities), ZERO)
     this.watches = new WatchManager(new WatchedState(this.#tree, this.reader))
     this.#requests = new Requests(options.dataBytesMax)
-    this.#config = new TextEncoder().encode(options.config)
+    this.#config = options.config === null ? null : new TextEncoder().encode(options.config)
     const state: AppliedState = { tree: this.#tree, sessions: this.#sessions, watches: this.watches }
     this.#applier = new ChangeApplier(state, this)
     this.#overlay = new Overlay(this.#tree, this.#sessions)
@@ -103,6 +105,11 @@ class ZnodeTreeMachine implements ZnodeTree, SessionWitness {
 
   permits(acl: readonly Acl[], perms: number, identities: readonly Identity[]): boolean {
     return this.#access.permits(acl, perms, identities)
+  }
+
+  attach(proposer: Proposer<ZnodeRequest, ZnodeResult>): void {
+    const ensemble = proposer.ensemble?.()
+    if (this.options.config === null && ensemble !== undefined) this.#config = new TextEncoder().encode(configText(ensemble))
   }
 
   // The port: codecs
@@ -152,9 +159,10 @@ class ZnodeTreeMachine implements ZnodeTree, SessionWitness {
     this.#due.push(...this.#expiry.advance(context.monotonic))
     this.#closeDue(requests)
     for (const path of this.#reaper.tick(context)) requests.push({ kind: 'reap', path })
-    if (!this.#isConfigAsked && this.#config.length > 0 && !isEqual(this.#config, this.reader.data(CONFIG_PATH))) {
+    const config = this.#config
+    if (!this.#isConfigAsked && config !== null && !isEqual(config, this.reader.data(CONFIG_PATH) ?? new Uint8Array())) {
       this.#isConfigAsked = true
-      requests.push({ kind: 'setConfig', data: this.#config })
+      requests.push({ kind: 'setConfig', data: config })
     }
     return requests
   }
@@ -279,6 +287,6 @@ class WatchedState {
   }
 }
 
-function isEqual(bytes: Uint8Array, other: Uint8Array | null): boolean {
-  return other !== null && bytes.length === other.length && bytes.every((byte, index) => byte === other[index])
+function isEqual(bytes: Uint8Array, other: Uint8Array): boolean {
+  return bytes.length === other.length && bytes.every((byte, index) => byte === other[index])
 }

@@ -17,7 +17,7 @@ const DEFAULTS: Required<ZnodeTreeOptions> = {
   schemes: [],
   superDigest: '',
   digestAlgorithm: 'SHA-1',
-  config: '',
+  config: null,
 }
 
 /** @throws AntiphonError INVALID_SETTINGS. Schemes and the super digest are looked at where they are used. */
@@ -28,7 +28,8 @@ export function resolveOptions(options: ZnodeTreeOptions): Required<ZnodeTreeOpt
     if (value !== undefined) resolved[key] = value
   }
   const all = resolved as unknown as Required<ZnodeTreeOptions>
-  for (const key of ['name', 'superDigest', 'config'] as const) if (typeof all[key] !== 'string') throw invalid(`${key} is no string`)
+  if (all.config !== null && typeof all.config !== 'string') throw invalid('config is no string')
+  for (const key of ['name', 'superDigest'] as const) if (typeof all[key] !== 'string') throw invalid(`${key} is no string`)
   if (all.name === '') throw invalid('name is empty')
   for (const key of ['enforceQuota', 'ttlNodes', 'checkAcls'] as const) if (typeof all[key] !== 'boolean') throw invalid(`${key} is no boolean`)
   for (const key of ['dataBytesMax', 'sessionTimeoutMsMin', 'sessionTimeoutMsMax', 'reapEveryMs', 'reapsPerMinuteMax'] as const) checkInt(key, all[key], 1)
