@@ -69,4 +69,16 @@ export const ZNODE_MUTANTS: readonly Mutant[] = [
       },
     ],
   },
+  {
+    bug: 27,
+    rule: 20,
+    name: 'behind the highest number of a busy parent come those that it has given out before (kazoo#730)',
+    patches: [
+      {
+        file: `${TREE}/path.ts`,
+        text: 'const number = childrenCreated | 0',
+        replacement: 'const number = childrenCreated & 0x7fffffff',
+      },
+    ],
+  },
 ]

@@ -33,7 +33,12 @@ const EPHEMERALS_PER_TICK = 10_000
  * @throws AntiphonError INVALID_SETTINGS
  */
 export function znodeTree(options: ZnodeTreeOptions = {}): ZnodeTree {
-  return new ZnodeTreeMachine(resolveOptions(options))
+  return znodeTreeOn(new NodeTree(), options)
+}
+
+/** With another first state than the empty tree. Nothing outside of a replica's history may make one: for what the empty tree reaches in no time of ours. */
+export function znodeTreeOn(tree: NodeTree, options: ZnodeTreeOptions = {}): ZnodeTree {
+  return new ZnodeTreeMachine(tree, resolveOptions(options))
 }
 
 class ZnodeTreeMachine implements ZnodeTree, SessionWitness {
@@ -42,7 +47,7 @@ class ZnodeTreeMachine implements ZnodeTree, SessionWitness {
   readonly options: Required<ZnodeTreeOptions>
   readonly reader: NodeReader
   readonly watches: WatchManager
-  readonly #tree: NodeTree = new NodeTree()
+  readonly #tree: NodeTree
   readonly #sessions: SessionTable = new SessionTable()
   readonly #access: AccessControl
   readonly #requests: Requests
@@ -62,7 +67,8 @@ class ZnodeTreeMachine implements ZnodeTree, SessionWitness {
   #due: Session[] = []
   #isConfigAsked = false
 
-  constructor(options: Required<ZnodeTreeOptions>) {
+  constructor(tree: NodeTree, options: Required<ZnodeTreeOptions>) {
+    this.#tree = tree
     this.name = options.name
     this.options = options
     this.#access = new AccessControl(options)

@@ -2,7 +2,7 @@
 import { parseArgs } from 'node:util'
 import { simulate } from '@antiphon/simulator'
 import { WatchedTree } from './watched-tree.ts'
-import { partition, REGISTER_MODEL, workload } from './workload.ts'
+import { MODEL, partition, workload } from './workload.ts'
 
 const { values } = parseArgs({
   options: {
@@ -18,7 +18,7 @@ const { report, ...told } = await simulate({
   workload,
   seeds: Array.from({ length: Number(values.seeds) }, (_, i) => first + i),
   requests: Number(values.requests),
-  model: REGISTER_MODEL,
+  model: MODEL,
   partition,
 })
 console.log(report)

@@ -1,16 +1,6 @@
 import { type CommittedBatch, type PeerId, type PrimaryContext, type StateMachine, ZERO, type Zxid } from '@antiphon/ports'
-import {
-  type Acl,
-  type SessionId,
-  type SessionListener,
-  type WatchEvent,
-  type Watcher,
-  type WriteOperation,
-  type ZnodeRequest,
-  type ZnodeResult,
-  type ZnodeTree,
-  znodeTree,
-} from '@antiphon/znode-tree'
+import type { Acl, SessionId, SessionListener, Stat, WatchEvent, Watcher, WriteOperation, ZnodeRequest, ZnodeResult, ZnodeTree } from '@antiphon/znode-tree'
+import { busyTree, CREATED_AT_FIRST, numbered } from './first-state.ts'
 
 /** What a workload asks for: sessions by number, for their ids and attachments are only known where they are applied. */
 export type Wish =
@@ -30,12 +20,13 @@ export function sessionId(session: number): SessionId {
 
 /**
  * A znode tree that checks itself, at each batch: every ephemeral node has its session and every session that is gone has none; what a recursive watch on the root hears is exactly how the tree changed; a watch
- * that fires once fires at the first change and not before. What is wrong throws in `apply`, which the simulation finds.
+ * that fires once fires at the first change and not before; a sequential node has the number that is next, also where numbers begin to be negative, and no name is given out twice. What is wrong throws
+ * in `apply`, which the simulation finds.
  */
 export class WatchedTree implements StateMachine<Wish | ZnodeRequest, ZnodeResult> {
   readonly name = 'znodes'
   readonly version = 1
-  readonly #tree: ZnodeTree = znodeTree({ sessionTimeoutMsMin: 1_000, sessionTimeoutMsMax: 60_000, reapEveryMs: 500, enforceQuota: true })
+  readonly #tree: ZnodeTree = busyTree({ sessionTimeoutMsMin: 1_000, sessionTimeoutMsMax: 60_000, reapEveryMs: 500, enforceQuota: true })
   readonly #checks = new Checks(this.#tree)
 
   encodeRequest(request: Wish | ZnodeRequest): Uint8Array {
@@ -109,11 +100,24 @@ export class WatchedTree implements StateMachine<Wish | ZnodeRequest, ZnodeResul
   }
 }
 
+interface Shadow {
+  readonly czxid: Zxid
+  /** How often its data was said to have changed since it was made. */
+  changes: number
+  /** Children made, ever. */
+  created: number
+  /** Numbers of those of them that were seen. */
+  readonly given: Set<string>
+}
+
+/** What the workload calls nodes that are not sequential. */
+const PLAIN_NAME = /\/([a-z]|r\d)$/
+const NUMBER = /-?\d+$/
+
 /** Hears everything, and compares it with what is there. */
 class Checks implements Watcher, SessionListener {
   readonly #tree: ZnodeTree
-  /** Path -> how often it was said to have changed since it was made. */
-  #shadow = new Map<string, number>()
+  #shadow: Map<string, Shadow>
   #heard: WatchEvent[] = []
   readonly #once: OneShot[]
   readonly #gone = new Set<SessionId>()
@@ -123,7 +127,7 @@ class Checks implements Watcher, SessionListener {
     tree.watches.add(this, '/', 'recursive')
     tree.listen(this)
     this.#once = ['/a', '/b', '/a/c'].map((path) => new OneShot(tree, path))
-    this.#shadow = this.#actual()
+    this.#shadow = shadowsOf(this.#actual(), (path) => ({ created: CREATED_AT_FIRST[path] ?? 0, given: new Set() }))
   }
 
   notify(event: WatchEvent): void {
@@ -147,25 +151,48 @@ class Checks implements Watcher, SessionListener {
   }
 
   end(zxid: Zxid): void {
-    for (const { type, path, zxid: at } of this.#heard) {
-      if (at > zxid) throw new Error(`an event of ${at} was told at ${zxid}`)
-      const changes = this.#shadow.get(path)
-      if (type === 'created') {
-        if (changes !== undefined) throw new Error(`${path} was told to be made twice`)
-        this.#shadow.set(path, 0)
-      } else if (changes === undefined) throw new Error(`${type} of ${path} was told, which is not there`)
-      else if (type === 'deleted') this.#shadow.delete(path)
-      else if (type === 'dataChanged') this.#shadow.set(path, changes + 1)
-      else throw new Error(`a recursive watch heard ${type}`)
+    for (const event of this.#heard) {
+      if (event.zxid > zxid) throw new Error(`an event of ${event.zxid} was told at ${zxid}`)
+      this.#take(event)
     }
     const actual = this.#actual()
-    for (const [path, changes] of actual)
-      if (this.#shadow.get(path) !== changes) throw new Error(`${path} has changed ${changes} times, ${this.#shadow.get(path) ?? 'none'} were told`)
+    for (const [path, { version, cversion, numChildren }] of actual) {
+      const told = this.#shadow.get(path)
+      if (told?.changes !== version) throw new Error(`${path} has changed ${version} times, ${told?.changes ?? 'none'} were told`)
+      const expected = (2 * told.created - numChildren) | 0
+      if (cversion !== expected)
+        throw new Error(`${path} has had ${told.created} children made and has ${numChildren}: its cversion is ${cversion}, not ${expected}`)
+    }
     for (const path of this.#shadow.keys()) if (!actual.has(path)) throw new Error(`${path} is gone, and nobody was told`)
     for (const watch of this.#once) watch.check()
     for (const session of this.#gone)
       if (this.#tree.session(session) === null && this.#tree.reader.ephemerals(session).length > 0)
         throw new Error(`session ${session} is gone, and ${this.#tree.reader.ephemerals(session)} are not`)
+  }
+
+  #take({ type, path, zxid }: WatchEvent): void {
+    const told = this.#shadow.get(path)
+    if (type === 'created') {
+      if (told !== undefined) throw new Error(`${path} was told to be made twice`)
+      this.#shadow.set(path, { czxid: zxid, changes: 0, created: 0, given: new Set() })
+      this.#countChild(path)
+    } else if (told === undefined) throw new Error(`${type} of ${path} was told, which is not there`)
+    else if (type === 'deleted') this.#shadow.delete(path)
+    else if (type === 'dataChanged') told.changes++
+    else throw new Error(`a recursive watch heard ${type}`)
+  }
+
+  #countChild(path: string): void {
+    const above = parentOf(path)
+    const parent = this.#shadow.get(above)
+    if (parent === undefined) throw new Error(`${path} was made below nothing`)
+    const next = numbered(parent.created++)
+    if (PLAIN_NAME.test(path)) return
+    const [number] = NUMBER.exec(path) ?? []
+    if (number === undefined || parent.given.has(number))
+      throw new Error(`${path} was made with a number that was given out below ${above} before, or with none`)
+    if (number !== next) throw new Error(`${path} was made where the number ${next} is next`)
+    parent.given.add(number)
   }
 
   /** Of what came and went in between nobody can know; of what is there each change was told, and of what is gone that it is, or that children came or went above it. */
@@ -177,33 +204,55 @@ class Checks implements Watcher, SessionListener {
     for (const path of this.#shadow.keys()) {
       if (actual.has(path) || told.has(`deleted ${path}`)) continue
       let above = path
-      do above = above.slice(0, above.lastIndexOf('/')) || '/'
+      do above = parentOf(above)
       while (!actual.has(above) && above !== '/')
       if (!told.has(`childrenChanged ${above}`) && !told.has(`created ${above}`))
         throw new Error(`${path} went with a snapshot, and nobody was told of ${above}`)
     }
     this.#heard = []
-    this.#shadow = actual
+    this.#shadow = shadowsOf(actual, (path, stat) => countAfter(stat, this.#shadow.get(path)))
     for (const watch of this.#once) watch.check()
   }
 
   /** Also looks at each node's session. */
-  #actual(): Map<string, number> {
+  #actual(): Map<string, Stat> {
     const { reader } = this.#tree
-    const found = new Map<string, number>()
+    const found = new Map<string, Stat>()
     const walk = (path: string): void => {
       const stat = reader.exists(path)
       if (stat === null) throw new Error(`${path} is a child and not there`)
-      found.set(path, stat.version)
+      found.set(path, stat)
       if (stat.ephemeralOwner !== 0n && this.#tree.session(stat.ephemeralOwner) === null)
         throw new Error(`${path} has outlived its session ${stat.ephemeralOwner}`)
       const names = reader.children(path)
       if (new Set(names).size !== stat.numChildren) throw new Error(`${path} has ${stat.numChildren} children, and lists ${names}`)
-      for (const name of names) walk(path === '/' ? `/${name}` : `${path}/${name}`)
+      for (const name of names) if (path !== '/' || name !== 'zookeeper') walk(path === '/' ? `/${name}` : `${path}/${name}`)
     }
-    for (const name of reader.children('/')) if (name !== 'zookeeper') walk(`/${name}`)
+    walk('/')
     return found
   }
+}
+
+type Count = Pick<Shadow, 'created' | 'given'>
+
+function shadowsOf(actual: ReadonlyMap<string, Stat>, countOf: (path: string, stat: Stat) => Count): Map<string, Shadow> {
+  const shadows = new Map([...actual].map(([path, stat]) => [path, { czxid: stat.czxid, changes: stat.version, ...countOf(path, stat) }]))
+  for (const path of actual.keys()) {
+    const [number] = PLAIN_NAME.test(path) ? [] : (NUMBER.exec(path) ?? [])
+    if (number !== undefined) shadows.get(parentOf(path))!.given.add(number)
+  }
+  return shadows
+}
+
+/** What a restored Stat tells: how many children were made, but for the highest bit. Never fewer than before, of the same node. */
+function countAfter({ czxid, cversion, numChildren }: Stat, before: Shadow | undefined): Count {
+  const low = ((cversion + numChildren) >>> 1) % 2 ** 31
+  if (before?.czxid !== czxid) return { created: low, given: new Set() }
+  return { created: low < before.created ? low + 2 ** 31 : low, given: before.given }
+}
+
+function parentOf(path: string): string {
+  return path.slice(0, path.lastIndexOf('/')) || '/'
 }
 
 /** A watch that is set again and again, by `exists`. */

@@ -1,5 +1,6 @@
 import type { Model, SimulateOptions } from '@antiphon/simulator'
 import { type CheckOperation, type CreateMode, type MultiPart, OPEN_ACL, type WriteOperation, type ZnodeRequest, type ZnodeResult } from '@antiphon/znode-tree'
+import { CREATED_AT_FIRST, LEFT_IN_QUEUE, numbered, QUEUE } from './first-state.ts'
 import type { Wish } from './watched-tree.ts'
 
 type Random = Parameters<SimulateOptions<unknown, unknown>['workload']>[0]
@@ -17,7 +18,8 @@ export function workload(random: Random): Wish {
   const roll = random.unit()
   if (roll < 0.12) return { kind: 'open', session }
   if (roll < 0.2) return { kind: 'close', session }
-  if (roll < 0.4) return { kind: 'write', session: 0, operation: onRegister(random) }
+  if (roll < 0.36) return { kind: 'write', session: 0, operation: onRegister(random) }
+  if (roll < 0.46) return { kind: 'write', session: 0, operation: onQueue(random) }
   return { kind: 'write', session: random.chance(0.15) ? 0 : session, operation: random.chance(0.25) ? multi(random) : single(random) }
 }
 
@@ -27,6 +29,17 @@ function onRegister(random: Random): WriteOperation {
   if (roll < 0.4) return { type: 'create', path, data: bytes(random), acl: OPEN_ACL, mode: 'persistent', ttlMs: 0 }
   if (roll < 0.8) return { type: 'setData', path, data: bytes(random), version: random.between(-1, 3) }
   return { type: 'delete', path, version: random.between(-1, 3) }
+}
+
+/** Children are made by what the model of the queue judges alone. */
+function onQueue(random: Random): WriteOperation {
+  if (random.chance(0.7)) {
+    const mode = random.chance(0.8) ? 'persistent-sequential' : 'persistent-sequential-with-ttl'
+    return { type: 'create', path: `${QUEUE}/n`, data: null, acl: OPEN_ACL, mode, ttlMs: mode.endsWith('ttl') ? random.between(1, 2_000) : 0 }
+  }
+  const made = CREATED_AT_FIRST[QUEUE]!
+  const name = random.chance(0.2) ? random.pick(LEFT_IN_QUEUE) : `n${numbered(random.between(made, made + 8))}`
+  return { type: 'delete', path: `${QUEUE}/${name}`, version: -1 }
 }
 
 function multi(random: Random): WriteOperation {
@@ -57,17 +70,24 @@ function bytes(random: Random): Uint8Array {
   return Uint8Array.from({ length: random.between(0, 40) }, (_, i) => i)
 }
 
-/** A register that one path is: absent (-1), or there in some version. */
-export const REGISTER_MODEL: Model<string | number | object, Wish | ZnodeRequest, ZnodeResult> = {
+/** A register that one path is: absent (-1), or there in some version. And a queue, whose next number says how many have joined it since its first state (-1: none). */
+export const MODEL: Model<string | number | object, Wish | ZnodeRequest, ZnodeResult> = {
   initial: -1,
   key: String,
   step(state, input, output) {
-    if (partition(input) === '') return state
+    const part = partition(input)
+    if (part === '') return state
     const { operation } = input as Wish & { kind: 'write' }
+    if (part === QUEUE) return joined(state as number, output)
     const [next, error] = outcome(state as number, operation)
     if (output === null) return next
     return (output.type === 'error' ? output.error : null) === error ? next : null
   },
+}
+
+function joined(state: number, output: ZnodeResult | null): number | null {
+  const name = numbered(CREATED_AT_FIRST[QUEUE]! + state + 1)
+  return output === null || (output.type === 'create' && output.path === `${QUEUE}/n${name}`) ? state + 1 : null
 }
 
 function outcome(version: number, operation: WriteOperation): [next: number, error: string | null] {
@@ -78,14 +98,11 @@ function outcome(version: number, operation: WriteOperation): [next: number, err
   return [operation.type === 'delete' ? -1 : version + 1, null]
 }
 
-/** Each register by itself; everything else in a part that the model lets pass. */
+/** Each register by itself, who joins the queue, and everything else in a part that the model lets pass. */
 export function partition(input: Wish | ZnodeRequest): string {
   const wish = input as Wish
   if (wish.kind !== 'write' || wish.operation.type === 'multi') return ''
-  const path = pathOf(wish.operation)
+  const { path, type } = wish.operation
+  if (type === 'create' && path.startsWith(QUEUE)) return QUEUE
   return (REGISTERS as readonly string[]).includes(path) ? path : ''
-}
-
-function pathOf(operation: WriteOperation): string {
-  return operation.type === 'multi' ? '' : operation.path
 }
