@@ -257,7 +257,7 @@ export class Model {
     else
       missed
         .filter(({ type, path }, at) => missed.findIndex((other) => other.type === type && other.path === path) === at)
-        .sort((one, other) => one.zxid - other.zxid)
+        .sort((one, other) => one.zxid - other.zxid || orderOf(one) - orderOf(other))
         .forEach(({ type, path, acl }) => this.#tell(client, type, path, acl, null, null))
   }
 
@@ -266,6 +266,12 @@ export class Model {
     need(node.acl, 1, who.identities)
     return node
   }
+}
+
+/** Of what one change did: what is gone from below, nodes from above, lists of children from above. */
+function orderOf({ type, path }: { readonly type: WatchEventType; readonly path: string }): number {
+  const depth = path.split('/').filter((name) => name !== '').length
+  return type === 'deleted' ? -depth : type === 'childrenChanged' ? 1000 + depth : depth
 }
 
 export function runModel(program: Program, clients: number, differences: ReadonlySet<Difference> = NEWEST): Transcript {

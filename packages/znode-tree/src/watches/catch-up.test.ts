@@ -94,8 +94,42 @@ describe('watches that fire once, registered anew (client-protocol.md 8, setWatc
       { path: '/b', kind: 'persistent' },
       { path: '/b', kind: 'data' },
     ])
-    expect(listener.take()).toEqual(['dataChanged /b', 'dataChanged /a', 'created /d', 'deleted /c'])
+    expect(listener.take()).toEqual(['dataChanged /b', 'dataChanged /a', 'deleted /c', 'created /d'])
     expect(watches.size).toBe(1)
+  })
+
+  test('of one change: what is gone, from below; then nodes, from above; then lists of children', () => {
+    const world = new World()
+    for (const path of ['/c', '/c/d', '/p', '/x', '/gone']) world.create(path)
+    const watches = new WatchManager(world)
+    const listener = new Listener()
+    const since = world.zxid
+    world.delete('/gone')
+    world.multi(() => {
+      world.create('/m')
+      world.create('/m/long')
+      world.create('/m/b')
+      world.set('/x')
+      world.create('/p/q')
+      world.delete('/c/d')
+      world.delete('/c')
+    })
+    watches.resume(listener, since, [
+      ...(['/', '/p'] as const).map((path) => ({ path, kind: 'children' as const })),
+      ...(['/m/b', '/m'] as const).map((path) => ({ path, kind: 'exists' as const })),
+      ...(['/c', '/c/d', '/gone', '/x'] as const).map((path) => ({ path, kind: 'data' as const })),
+      { path: '/', kind: 'recursive' },
+    ])
+    expect(listener.heard.every(({ zxid }) => zxid === world.zxid)).toBe(true)
+    expect(listener.take()).toEqual([
+      'deleted /c/d',
+      ...['deleted /c', 'deleted /gone'],
+      ...['created /m', 'dataChanged /x'],
+      // As listed, and below a recursive watch as they were made.
+      ...['created /m/b', 'created /p/q', 'created /m/long'],
+      'childrenChanged /',
+      ...['childrenChanged /p'],
+    ])
   })
 
   test('what may not be read is not told, and used up', () => {
@@ -152,7 +186,7 @@ describe('watches that stay miss nothing that the tree still shows (museum row 2
     ['recursive', 'nothing', ['/a', '/a/b', '/a/b/c'], nothing, []],
     ['recursive', 'setData', ['/a', '/a/b', '/a/b/c'], (world) => world.set('/a/b/c'), ['dataChanged /a/b/c']],
     ['recursive', 'setData outside', ['/a', '/a/b', '/a/bb'], (world) => world.set('/a/bb'), []],
-    ['recursive', 'create', ['/a', '/a/b'], (world) => world.create('/a/b/c'), ['childrenChanged /a/b', 'created /a/b/c']],
+    ['recursive', 'create', ['/a', '/a/b'], (world) => world.create('/a/b/c'), ['created /a/b/c', 'childrenChanged /a/b']],
     ['recursive', 'delete below', ['/a', '/a/b', '/a/b/c'], (world) => world.delete('/a/b/c'), ['childrenChanged /a/b']],
     ['recursive', 'delete', ['/a', '/a/b'], (world) => world.delete('/a/b'), ['deleted /a/b']],
     ['recursive', 'delete and create', ['/a', '/a/b'], again, ['created /a/b']],
@@ -204,12 +238,9 @@ describe('a state that is replaced under its watches', () => {
     world.create('/d')
     watches.restored(since)
     const heard = listener.take()
-    // The rest is of one ZXID: what is gone is told as of the state's own.
-    expect(heard[0]).toBe('dataChanged /a')
-    expect(heard.slice(1).sort()).toEqual(['childrenChanged /', 'created /d', 'deleted /c'])
-    const heardByOther = other.take()
-    expect(heardByOther[0]).toBe('dataChanged /a')
-    expect(heardByOther.slice(1).sort()).toEqual(['childrenChanged /', 'created /d'])
+    // But for the first all are of one ZXID: what is gone is told as of the state's own.
+    expect(heard).toEqual(['dataChanged /a', 'deleted /c', 'created /d', 'childrenChanged /'])
+    expect(other.take()).toEqual(['dataChanged /a', 'created /d', 'childrenChanged /'])
     expect(watches.size).toBe(5)
     const left = (['/a', '/b', '/c', '/d', '/e'] as const).filter((path) => watches.has(listener, path, 'data'))
     expect(left).toEqual(['/b', '/e'])
@@ -265,6 +296,43 @@ function change(world: World, { act, path }: { act: string; path: string }): voi
     for (const one of world.paths().toReversed()) if (isWithin(one, path) && one !== '/') world.delete(one)
   }
 }
+
+describe('the order in which somebody catches up', () => {
+  test('is that in which somebody who was there heard the same events; of what is gone, the lower goes before the upper', () => {
+    const all = ['', '/a', '/b'].flatMap((above) => ['a', 'b'].flatMap((name) => [`${above}/${name}`, `${above}/${name}/a`]))
+    const paths = ['/', ...new Set(all)]
+    fc.assert(
+      fc.property(
+        fc.array(anyChange, { maxLength: 10 }),
+        fc.array(anyChange, { minLength: 1, maxLength: 12 }),
+        fc.shuffledSubarray(paths, { minLength: 1 }),
+        fc.boolean(),
+        (before, changes, watched, isRecursive) => {
+          const world = new World()
+          for (const one of before) change(world, one)
+          const watches = new WatchManager(world)
+          world.triggers.push(watches)
+          const [present, away] = [new Listener(), new Listener()]
+          for (const path of paths) watches.add(present, path, 'persistent')
+          const since = world.zxid
+          for (const one of changes) change(world, one)
+          watches.resume(away, since, [
+            ...watched.map((path) => ({ path, kind: 'persistent' as const })),
+            ...(isRecursive ? [{ path: '/', kind: 'recursive' as const }] : []),
+          ])
+          const text = ({ type, path, zxid }: WatchEvent): string => `${type} ${path} ${zxid}`
+          const heard = present.heard.map(text)
+          const places = away.heard.filter(({ type, path }) => type !== 'deleted' && paths.includes(path)).map((event) => heard.indexOf(text(event)))
+          expect(places).not.toContain(-1)
+          expect(places).toEqual([...places].sort((one, other) => one - other))
+          const gone = away.heard.filter(({ type }) => type === 'deleted').map(({ path }) => path)
+          for (const [at, path] of gone.entries()) expect(gone.slice(at + 1).filter((one) => isWithin(one, path))).toEqual([])
+        },
+      ),
+      { numRuns: 1_000, seed: 3 },
+    )
+  })
+})
 
 describe('a picture that is kept by events', () => {
   test.each(['persistent', 'recursive'] as const)('of a %s watch is the tree after any life, any absence and any restore', (kind) => {

@@ -12,9 +12,14 @@ export interface WatchedState {
   readonly zxid: Zxid
 }
 
-/** What happened to a node, for those who may read it. */
-interface Missed {
+interface Told {
   readonly event: WatchEvent
+  /** Among events of one ZXID. */
+  readonly order: number
+}
+
+/** What happened to a node, for those who may read it. */
+interface Missed extends Told {
   readonly acl: AclNumber
 }
 
@@ -31,7 +36,7 @@ export class CatchUp {
   readonly #watcher: Watcher
   readonly #since: Zxid
   /** By type and path: each at most once. */
-  readonly #events = new Map<string, WatchEvent>()
+  readonly #events = new Map<string, Told>()
   readonly #readable = new Map<AclNumber, boolean>()
   readonly #missedBelow: MissedBelow
 
@@ -68,7 +73,8 @@ export class CatchUp {
 
   /** Tells what was found, in the order of the changes. */
   tell(): void {
-    for (const event of [...this.#events.values()].sort((one, other) => one.zxid - other.zxid)) this.#watcher.notify(event)
+    const found = [...this.#events.values()].sort((one, other) => one.event.zxid - other.event.zxid || one.order - other.order)
+    for (const { event } of found) this.#watcher.notify(event)
   }
 
   #once(type: WatchEventType, path: string, node: NodeIndex, zxid: Zxid): boolean {
@@ -78,7 +84,7 @@ export class CatchUp {
   }
 
   #gone(path: string): false {
-    this.#note({ type: 'deleted', path, zxid: this.#state.zxid })
+    this.#note(told('deleted', path, this.#state.zxid))
     return false
   }
 
@@ -102,9 +108,10 @@ export class CatchUp {
     const path = tree.path(node)
     const acl = tree.acl(node)
     const { czxid } = tree.stat(node)
-    if (czxid > this.#since) missed.push({ event: { type: 'created', path, zxid: czxid }, acl })
-    if (mzxid > this.#since && mzxid > czxid) missed.push({ event: { type: 'dataChanged', path, zxid: mzxid }, acl })
-    if (pzxid > this.#since && pzxid > czxid) missed.push({ event: { type: 'childrenChanged', path, zxid: pzxid }, acl })
+    const note = (type: WatchEventType, zxid: Zxid): number => missed.push({ ...told(type, path, zxid), acl })
+    if (czxid > this.#since) note('created', czxid)
+    if (mzxid > this.#since && mzxid > czxid) note('dataChanged', mzxid)
+    if (pzxid > this.#since && pzxid > czxid) note('childrenChanged', pzxid)
     return missed
   }
 
@@ -129,16 +136,16 @@ export class CatchUp {
   }
 
   #noteAll(missed: readonly Missed[]): void {
-    for (const { event, acl } of missed) if (this.#mayReadBy(acl)) this.#note(event)
+    for (const one of missed) if (this.#mayReadBy(one.acl)) this.#note(one)
   }
 
   #event(type: WatchEventType, path: string, node: NodeIndex, zxid: Zxid): void {
-    if (this.#mayRead(node)) this.#note({ type, path, zxid })
+    if (this.#mayRead(node)) this.#note(told(type, path, zxid))
   }
 
-  #note(event: WatchEvent): void {
-    const key = `${event.type} ${event.path}`
-    if (!this.#events.has(key)) this.#events.set(key, event)
+  #note(told: Told): void {
+    const key = `${told.event.type} ${told.event.path}`
+    if (!this.#events.has(key)) this.#events.set(key, told)
   }
 
   #mayRead(node: NodeIndex): boolean {
@@ -153,4 +160,22 @@ export class CatchUp {
     }
     return readable
   }
+}
+
+function told(type: WatchEventType, path: string, zxid: Zxid): Told {
+  return { event: { type, path, zxid }, order: orderOf(type, path) }
+}
+
+/** More than a path has names. */
+const DEPTH_MAX = 2 ** 30
+
+/**
+ * As changes tell it while one listens: a node goes before those above it and comes behind them, and lists of children have changed behind that. What is gone comes first, for in truth it went
+ * earlier or in that change.
+ */
+function orderOf(type: WatchEventType, path: string): number {
+  let depth = path === '/' ? 0 : 1
+  for (let at = path.indexOf('/', 1); at >= 0; at = path.indexOf('/', at + 1)) depth++
+  if (type === 'deleted') return -depth
+  return type === 'childrenChanged' ? DEPTH_MAX + depth : depth
 }

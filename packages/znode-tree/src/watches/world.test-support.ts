@@ -57,6 +57,7 @@ export class World implements WatchedState, WatchedTree {
   readonly #nodes = new Map<string, PlainNode>()
   readonly #byIndex: PlainNode[] = []
   readonly #acls: (readonly Acl[])[] = []
+  #isOneChange = false
 
   constructor() {
     this.#put('/', OPEN_ACL)
@@ -90,6 +91,14 @@ export class World implements WatchedState, WatchedTree {
   setAcl(path: string, acl: readonly Acl[]): void {
     this.#at(path).acl = acl
     this.#next()
+  }
+
+  /** What `act` does is one change, as a multi is. */
+  multi(act: () => void): void {
+    this.#next()
+    this.#isOneChange = true
+    act()
+    this.#isOneChange = false
   }
 
   has(path: string): boolean {
@@ -153,7 +162,7 @@ export class World implements WatchedState, WatchedTree {
   }
 
   #next(): void {
-    this.zxid = (this.zxid + 1) as Zxid
+    if (!this.#isOneChange) this.zxid = (this.zxid + 1) as Zxid
   }
 
   #put(path: string, acl: readonly Acl[]): void {
