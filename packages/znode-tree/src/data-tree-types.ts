@@ -67,8 +67,9 @@ export interface DataTree {
   ephemerals(session: SessionId): string[]
   /** Sessions that have ephemeral nodes. */
   owners(): Iterable<SessionId>
-  /** Nodes that may be reaped one day, containers and TTL. */
-  reapable(): Iterable<NodeIndex>
+  /** The next of the nodes that may be reaped one day, containers and TTL, or NO_NODE. Each that stands from a `rewindReapable` on comes once, whatever comes and goes between two calls. */
+  nextReapable(): NodeIndex
+  rewindReapable(): void
 
   create(node: NewNode, zxid: Zxid, time: Millis): NodeIndex
   /** Moves the parent's pzxid. */

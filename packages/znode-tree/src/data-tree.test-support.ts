@@ -226,7 +226,7 @@ export function seen(tree: NodeTree): unknown {
     ephemerals: SESSIONS.map((session) => tree.ephemerals(session)),
     owners: [...tree.owners()].sort(),
     ephemeralCount: tree.ephemeralCount,
-    reapable: [...tree.reapable()].map((node) => tree.path(node)).sort(),
+    reapable: reapableOf(tree).sort(),
     digest: tree.digest(),
   }
 }
@@ -281,4 +281,11 @@ function childrenOf(tree: NodeTree, node: NodeIndex): string[] {
   const names: string[] = []
   for (let child = tree.firstChild(node); child !== NO_NODE; child = tree.nextSibling(child)) names.push(tree.name(child))
   return names
+}
+
+function reapableOf(tree: NodeTree): string[] {
+  const paths: string[] = []
+  tree.rewindReapable()
+  for (let node = tree.nextReapable(); node !== NO_NODE; node = tree.nextReapable()) paths.push(tree.path(node))
+  return paths
 }

@@ -190,9 +190,12 @@ export class NodeTree implements DataTree {
     return this.#state.owners.sessions()
   }
 
-  *reapable(): Generator<NodeIndex, void, undefined> {
-    const { owners } = this.#state
-    for (let node = owners.firstReapable(); node !== NO_NODE; node = owners.next(node)) yield node
+  nextReapable(): NodeIndex {
+    return this.#state.owners.nextReapable()
+  }
+
+  rewindReapable(): void {
+    this.#state.owners.rewindReapable()
   }
 
   create(node: NewNode, zxid: Zxid, time: Millis): NodeIndex {

@@ -13,7 +13,7 @@ export interface ZnodeTreeOptions {
   readonly enforceQuota?: boolean
   /** TTL nodes; `true` unless told (`extendedTypesEnabled`). */
   readonly ttlNodes?: boolean
-  /** Reaping of containers and TTL nodes: how often the leader looks, and how many it deletes a minute. 60,000 and 10,000 unless told. */
+  /** Reaping of containers and TTL nodes: how often the leader looks, and how many it deletes a minute, 1,024 a tick at most. 60,000 and 10,000 unless told. */
   readonly reapEveryMs?: Millis
   readonly reapsPerMinuteMax?: number
   /** A container that never had a child goes after this; 0 (never) unless told. */

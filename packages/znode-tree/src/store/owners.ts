@@ -16,6 +16,8 @@ export class Owners {
   readonly #sessions = new Map<SessionId, OwnerList>()
   readonly #reapable: OwnerList = { first: NO_NODE, count: 0 }
   #ephemerals = 0
+  /** The reapable node that comes next, or NO_NODE. */
+  #cursor: NodeIndex = NO_NODE
 
   get ephemerals(): number {
     return this.#ephemerals
@@ -48,6 +50,7 @@ export class Owners {
   }
 
   removeReapable(node: NodeIndex): void {
+    if (node === this.#cursor) this.#cursor = this.next(node)
     this.#remove(this.#reapable, node)
   }
 
@@ -55,8 +58,15 @@ export class Owners {
     return this.#sessions.get(session)?.first ?? NO_NODE
   }
 
-  firstReapable(): NodeIndex {
-    return this.#reapable.first
+  /** The next one from the last rewind on; what was added since then stands before the first. */
+  nextReapable(): NodeIndex {
+    const node = this.#cursor
+    if (node !== NO_NODE) this.#cursor = this.next(node)
+    return node
+  }
+
+  rewindReapable(): void {
+    this.#cursor = this.#reapable.first
   }
 
   next(node: NodeIndex): NodeIndex {
