@@ -13,8 +13,8 @@ const REAPS_PER_TICK = 1024
 type ReaperOptions = Pick<Required<ZnodeTreeOptions>, 'reapEveryMs' | 'reapsPerMinuteMax' | 'containerUnusedMsMax'>
 
 /**
- * What the leader wants gone: containers without children, TTL nodes whose time is over. Now and then it looks through all that may be reaped one day, a part of them each tick, and no further than it may ask
- * for; what comes meanwhile is looked at the next time.
+ * What the leader wants gone: containers without children, TTL nodes whose time is over. Now and then it looks through all that may be reaped one day, a part of them each tick, and no further
+ * than it may ask for; what comes meanwhile is looked at the next time.
  */
 export class Reaper {
   readonly #tree: DataTree

@@ -36,6 +36,8 @@ export class NodeStore {
   readonly records: Records = new Records()
   readonly arena: Arena = new Arena()
   readonly index: PathIndex = new PathIndex(this.records)
+  /** By path, what its bucket of the index has no room for. Strings are hashed with a seed that the engine draws: nobody can think up paths that meet here again. */
+  readonly #crowded = new Map<string, NodeIndex>()
   readonly versions: Versions = new Versions(this.records, this.arena)
   readonly acls: AclTable = new AclTable()
   readonly words: readonly Int32Array[] = this.records.words
@@ -73,7 +75,7 @@ export class NodeStore {
     if (end < 2) return this.find(path, end)
     let record = this.index.candidate(crc, NO_NODE)
     while (record !== NO_NODE && !this.#isAt(record, path, end)) record = this.index.candidate(crc, record)
-    return record
+    return record === NO_NODE && this.#crowded.size > 0 ? this.#findCrowded(path.slice(0, end)) : record
   }
 
   /** The child whose name is `path[start, end)`, which has no slash. */
@@ -81,7 +83,7 @@ export class NodeStore {
     const crc = this.childCrc(parent, path, start, end)
     let record = this.index.candidate(crc, NO_NODE)
     while (record !== NO_NODE && (this.word(record, PARENT) !== parent || !this.#isNamed(record, path, start, end))) record = this.index.candidate(crc, record)
-    return record
+    return record === NO_NODE && this.#crowded.size > 0 ? this.#findCrowded(`${parent === ROOT ? '' : this.path(parent)}/${path.slice(start, end)}`) : record
   }
 
   childCrc(parent: NodeIndex, path: string, start: number, end: number): number {
@@ -117,7 +119,7 @@ export class NodeStore {
     words[at + DATA_LENGTH] = start < 0 ? NULL_DATA : length
     for (let word = 0; word < NAME_WORDS; word++)
       words[at + NAME + word] = packed(path, Math.min(nameEnd, nameStart + 4 * word), Math.min(nameEnd, nameStart + 4 * word + 4))
-    if (parent !== NO_NODE) this.index.add(record)
+    if (parent !== NO_NODE && !this.index.add(record)) this.#crowded.set(this.path(record), record)
     if (this.versions.busy) this.versions.created(record)
     return record
   }
@@ -143,7 +145,7 @@ export class NodeStore {
   remove(record: NodeIndex): void {
     const words = this.words[chunkOf(record)]!
     const at = wordsAt(record)
-    this.index.remove(record)
+    if (!this.index.remove(record)) this.#crowded.delete(this.path(record))
     if (this.versions.busy) this.versions.replaced(record, words[at + BLOCK]!)
     else this.arena.release(words[at + BLOCK]!)
     this.records.release(record)
@@ -218,6 +220,10 @@ export class NodeStore {
       node = words[at + PARENT]!
     }
     return text(units, 0, length)
+  }
+
+  #findCrowded(path: string): NodeIndex {
+    return this.#crowded.get(path) ?? NO_NODE
   }
 
   #room(length: number): void {

@@ -6,10 +6,14 @@ const CHUNK = 2 ** CHUNK_SHIFT
 const FIRST_CHUNK_MIN = 64
 /** Of a bucket: the CRC and number of one record, and of another, from which more follow by CHAIN. */
 const BUCKET_WORDS = 4
+/** As many are in one bucket only if somebody means it: with two a bucket on average, one bucket in 10^26 is full by chance. */
+const RECORDS_PER_BUCKET_MAX = 32
 
 /**
  * Records by the CRC of their paths: linear hashing. A bucket names two records with their CRCs, so that a path is found without a look at any other record; further ones are chained. It grows by one
  * bucket whenever there are more records than buckets, and so never stands still to be rebuilt, as a Map does for 49 ms at its millionth entry.
+ *
+ * Anybody can think up paths that have one CRC: a bucket that is full takes no more, and whoever keeps the index has another place for what is refused.
  */
 export class PathIndex {
   readonly #words: readonly Int32Array[]
@@ -43,18 +47,21 @@ export class PathIndex {
     return NO_NODE
   }
 
-  /** PATH_CRC of the record is set. */
-  add(record: NodeIndex): void {
-    this.#place(record, this.#bucketOf(this.#words[chunkOf(record)]![wordsAt(record) + PATH_CRC]!))
+  /** PATH_CRC of the record is set. False: its bucket is full, and it is not in the index. */
+  add(record: NodeIndex): boolean {
+    const bucket = this.#bucketOf(this.#words[chunkOf(record)]![wordsAt(record) + PATH_CRC]!)
+    if (this.#isFull(bucket)) return false
+    this.#place(record, bucket)
     if (++this.#count > this.#mask + 1 + this.#split) this.#divide()
+    return true
   }
 
-  remove(record: NodeIndex): void {
+  /** False: it is not in the index. */
+  remove(record: NodeIndex): boolean {
     const bucket = this.#bucketOf(this.#words[chunkOf(record)]![wordsAt(record) + PATH_CRC]!)
     const buckets = this.#buckets[bucket >>> CHUNK_SHIFT]!
     const at = (bucket & (CHUNK - 1)) * BUCKET_WORDS
     const second = buckets[at + 3]!
-    this.#count--
     if (buckets[at + 1] === record) {
       buckets[at] = buckets[at + 2]!
       buckets[at + 1] = second
@@ -62,9 +69,18 @@ export class PathIndex {
     } else if (second === record) this.#setSecond(buckets, at, this.#next(record))
     else {
       let other = second
-      while (this.#next(other) !== record) other = this.#next(other)
+      while (other !== NO_NODE && this.#next(other) !== record) other = this.#next(other)
+      if (other === NO_NODE) return false
       this.#words[chunkOf(other)]![wordsAt(other) + CHAIN] = this.#next(record)
     }
+    this.#count--
+    return true
+  }
+
+  #isFull(bucket: number): boolean {
+    let record = this.#buckets[bucket >>> CHUNK_SHIFT]![(bucket & (CHUNK - 1)) * BUCKET_WORDS + 3]!
+    for (let records = 1; record !== NO_NODE; record = this.#next(record)) if (++records === RECORDS_PER_BUCKET_MAX) return true
+    return false
   }
 
   #next(record: NodeIndex): NodeIndex {
