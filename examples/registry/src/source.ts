@@ -57,7 +57,7 @@ export function lockFileSource(file: URL, progress: () => number): Source {
 
 /** A pipe that stays open and silent for so long is no input: programs that start others leave such pipes. */
 const SILENCE_MS = 4000
-/** The replicas take requests up to 1 MiB; the record is a part of one. */
+/** The replicas take requests of 1 MiB, and some more; the record is a part of one. */
 const LINE_BYTES_MAX = 1024 * 1024
 
 /** Standard input as NDJSON, if something is piped in; null when nothing is. `say` is told of each line that is no record, which is skipped, and of a pipe that brings nothing. */

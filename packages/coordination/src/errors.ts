@@ -1,5 +1,5 @@
 import { AntiphonError, invalidArgument, type Outcome } from '@antiphon/ports'
-import { type OperationResult, ZNODE_ERRORS, type ZnodeErrorCode, znodeError } from '@antiphon/znode-tree'
+import { type OperationResult, pathFault, ZNODE_ERRORS, type ZnodeErrorCode, znodeError } from '@antiphon/znode-tree'
 
 export function expired(outcome: Outcome = 'rejected'): AntiphonError {
   return ended('SESSION_EXPIRED', 'the session has expired', outcome)
@@ -54,6 +54,12 @@ export function corruptValue(path: string, thrown: unknown): AntiphonError {
 }
 
 export function expectPath(path: unknown): asserts path is string {
+  expectSlash(path)
+  const fault = pathFault(path)
+  if (fault !== null) throw invalidArgument(`${JSON.stringify(path)} is no path: ${fault}`)
+}
+
+export function expectSlash(path: unknown): asserts path is string {
   if (typeof path !== 'string' || !path.startsWith('/')) throw invalidArgument(`a path is a text that begins with /, not ${String(path)}`)
 }
 

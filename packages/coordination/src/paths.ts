@@ -1,6 +1,5 @@
-import { invalidArgument } from '@antiphon/ports'
 import type { CreateMode } from '@antiphon/znode-tree'
-import { expectPath } from './errors.ts'
+import { expectPath, expectSlash } from './errors.ts'
 
 const SLASH = 0x2f
 
@@ -15,21 +14,27 @@ export class Root {
 
   below(path: string): Root {
     expectPath(path)
-    if (path !== '/' && path.endsWith('/')) throw invalidArgument(`a chroot does not end with a slash, as ${path} does`)
     return new Root(path === '/' ? this.prefix : this.prefix + path)
   }
 
-  /** @throws AntiphonError INVALID_ARGUMENT */
+  /** @throws AntiphonError INVALID_ARGUMENT: it is no path, as ZooKeeper's own clients say before they ask */
   in(path: string): string {
     expectPath(path)
-    if (this.prefix === '') return path
-    return path === '/' ? this.prefix : this.prefix + path
+    return this.at(path)
+  }
+
+  /** Of any text that begins with a slash: a beginning of paths, or where there is a node or none. @throws AntiphonError INVALID_ARGUMENT */
+  at(text: string): string {
+    expectSlash(text)
+    if (this.prefix === '') return text
+    return text === '/' ? this.prefix : this.prefix + text
   }
 
   /** Of a node that is to be made. The number of a sequential one belongs to its name: `/` and a number is a child of this root. */
   inForCreate(path: string, mode: CreateMode | undefined): string {
-    const target = this.in(path)
-    return path === '/' && mode?.includes('sequential') === true ? `${this.prefix}/` : target
+    if (mode?.includes('sequential') !== true) return this.in(path)
+    expectPath(`${path}0`)
+    return this.prefix + path
   }
 
   /** Is it the root, or below it? */

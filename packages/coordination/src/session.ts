@@ -54,7 +54,7 @@ export class ReplicaSession implements Session {
     const { reader } = core.tree
     const path = (given: string): string => {
       core.expectSound()
-      return root.in(given)
+      return root.at(given)
     }
     const local: LocalReads = {
       exists: (given) => reader.exists(path(given), core.identities),
@@ -151,7 +151,7 @@ export class ReplicaSession implements Session {
   }
 
   async getEphemerals(prefix = '/', options: ReadOptions = {}): Promise<readonly string[]> {
-    const target = prefix === '/' ? this.#root.prefix : this.#root.in(prefix)
+    const target = prefix === '/' ? this.#root.prefix : this.#root.at(prefix)
     await this.#core.read(options)
     const paths = this.#core.tree.reader.ephemerals(this.id, target)
     return paths.filter((path) => this.#root.holds(path)).map((path) => this.#root.out(path))

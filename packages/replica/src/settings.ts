@@ -47,7 +47,7 @@ export interface ReplicaSettings<M extends Machines = Machines> {
   readonly storage: LogStore
   readonly transport: Transport
 
-  /** Agreed. Longest request, and longest change that a machine may make of one. 1 MiB. */
+  /** Agreed. Longest request, and longest change that a machine may make of one. 1 MiB and 64 KiB: a value of 1 MiB, and what comes with it. */
   readonly requestBytesMax?: number
   /** Agreed. How many requests of one replica may be under way at a time. 16,384. */
   readonly originWindow?: number
@@ -150,7 +150,7 @@ type OwnNumber =
   | 'fsyncWarnMs'
 
 export const REPLICA_DEFAULTS: Readonly<Record<OwnNumber, number>> = {
-  requestBytesMax: 1024 * 1024,
+  requestBytesMax: 1088 * 1024,
   originWindow: 16_384,
   digestEvery: 1024,
   resultsBytesMax: 4 * 1024 * 1024,

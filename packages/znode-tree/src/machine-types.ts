@@ -9,9 +9,9 @@ export interface ZnodeTreeOptions {
   /** What a session may ask for, in milliseconds: 4,000 and 40,000 unless told. */
   readonly sessionTimeoutMsMin?: Millis
   readonly sessionTimeoutMsMax?: Millis
-  /** Do hard quotas refuse? `false` unless told, as in ZooKeeper (`enforceQuota`). */
+  /** Do hard quotas refuse? `false` unless told, as in ZooKeeper (`enforceQuota`): they warn then, as soft ones do, by the event `trouble` of the leader's replica. */
   readonly enforceQuota?: boolean
-  /** TTL nodes; `true` unless told (`extendedTypesEnabled`). */
+  /** TTL nodes; `true` unless told (`extendedTypesEnabled`). Without them, sessions can be made at member 255 too. */
   readonly ttlNodes?: boolean
   /** Reaping of containers and TTL nodes: how often the leader looks, and how many it deletes a minute, 1,024 a tick at most. 60,000 and 10,000 unless told. */
   readonly reapEveryMs?: Millis
@@ -67,7 +67,7 @@ export interface TreeReader {
   /** How many there are below `path`, at any depth. */
   countDescendants(path: string, identities?: readonly Identity[]): number
   acl(path: string, identities?: readonly Identity[]): { readonly acl: readonly Acl[]; readonly stat: Stat }
-  /** Paths of a session's ephemeral nodes that begin with `prefix`. */
+  /** Paths of a session's ephemeral nodes that begin with `prefix`; all of them when it is blank, or `/`. */
   ephemerals(session: SessionId, prefix?: string): string[]
 }
 

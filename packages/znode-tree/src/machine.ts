@@ -55,6 +55,7 @@ class ZnodeTreeMachine implements ZnodeTree, SessionWitness {
   readonly #applier: ChangeApplier
   readonly #listeners = new Set<SessionListener>()
   readonly #touches: Touches = new Touches()
+  #proposer: Proposer<ZnodeRequest, ZnodeResult> | null = null
   /** What `/zookeeper/config` is to hold; null: whatever it holds. */
   #config: Uint8Array | null
 
@@ -74,12 +75,12 @@ class ZnodeTreeMachine implements ZnodeTree, SessionWitness {
     this.#access = new AccessControl(options)
     this.reader = new NodeReader(this.#tree, (acl, perms, identities) => this.#access.permits(acl, perms, identities), ZERO)
     this.watches = new WatchManager(new WatchedState(this.#tree, this.reader))
-    this.#requests = new Requests(options.dataBytesMax)
+    this.#requests = new Requests(options)
     this.#config = options.config === null ? null : new TextEncoder().encode(options.config)
     const state: AppliedState = { tree: this.#tree, sessions: this.#sessions, watches: this.watches }
     this.#applier = new ChangeApplier(state, this)
     this.#overlay = new Overlay(this.#tree, this.#sessions)
-    this.#preparer = new Preparer(options, this.#tree, this.#overlay, this.#access)
+    this.#preparer = new Preparer(options, this.#tree, this.#overlay, this.#access, (warning) => this.#proposer?.trouble?.(warning))
     this.#expiry = new SessionExpiry(options.sessionTimeoutMsMin)
     this.#reaper = new Reaper(this.#tree, options)
   }
@@ -114,6 +115,7 @@ class ZnodeTreeMachine implements ZnodeTree, SessionWitness {
   }
 
   attach(proposer: Proposer<ZnodeRequest, ZnodeResult>): void {
+    this.#proposer = proposer
     const ensemble = proposer.ensemble?.()
     if (this.options.config === null && ensemble !== undefined) this.#config = new TextEncoder().encode(configText(ensemble))
   }

@@ -1,5 +1,5 @@
 import type { Zxid } from '@antiphon/ports'
-import { maskDigestId } from './auth/digest.ts'
+import { maskAcl } from './auth/access-control.ts'
 import type { NodeTree } from './data-tree.ts'
 import { NO_NODE, type NodeIndex } from './data-tree-types.ts'
 import { znodeError } from './errors.ts'
@@ -63,12 +63,12 @@ export class NodeReader implements TreeReader {
     const node = this.#find(path, READ | ADMIN, identities)
     const acl = this.#tree.aclOf(this.#tree.acl(node))
     const isWhole = identities === undefined || this.#permits(acl, ADMIN, identities)
-    return { acl: isWhole ? acl : acl.map(masked), stat: this.#tree.stat(node) }
+    return { acl: isWhole ? acl : maskAcl(acl), stat: this.#tree.stat(node) }
   }
 
   ephemerals(session: SessionId, prefix = ''): string[] {
     const paths = this.#tree.ephemerals(session)
-    return prefix === '' || prefix === '/' ? paths : paths.filter((path) => path.startsWith(prefix))
+    return prefix.trim() === '' || prefix.trim() === '/' ? paths : paths.filter((path) => path.startsWith(prefix))
   }
 
   #find(path: string, perms: number, identities: readonly Identity[] | undefined): NodeIndex {
@@ -81,8 +81,4 @@ export class NodeReader implements TreeReader {
   #check(node: NodeIndex, path: string, perms: number, identities: readonly Identity[] | undefined): void {
     if (identities !== undefined && !this.#permits(this.#tree.aclOf(this.#tree.acl(node)), perms, identities)) throw znodeError('NO_AUTH', path)
   }
-}
-
-function masked(entry: Acl): Acl {
-  return entry.scheme === 'digest' ? { ...entry, id: maskDigestId(entry.id) } : entry
 }

@@ -1,6 +1,7 @@
 import { AntiphonError, corrupt, invalidArgument, isZxid } from '@antiphon/ports'
 import { ByteReader } from './codec/reader.ts'
 import { ByteWriter } from './codec/writer.ts'
+import type { ZnodeTreeOptions } from './machine-types.ts'
 import { peerOf, RESERVED_ID } from './sessions/session-id.ts'
 import {
   type Acl,
@@ -51,7 +52,8 @@ const ID_MAX = 2n ** 64n - 1n
 const INT_MIN = -(2 ** 31)
 const INT_MAX = 2 ** 31 - 1
 /** With TTL nodes the ids of member 255 would be taken for them in what ZooKeeper persists. */
-const PEER_MAX = 254
+const PEER_MAX_WITH_TTL = 254
+const PEER_MAX = 255
 const MODES: ReadonlyMap<string, number> = new Map(CREATE_MODES.map((mode, index) => [mode, index]))
 
 /** Requests to bytes and back. */
@@ -59,9 +61,11 @@ export class Requests {
   readonly #writer = new ByteWriter()
   readonly #reader = new ByteReader()
   readonly #dataBytesMax: number
+  readonly #peerMax: number
 
-  constructor(dataBytesMax: number) {
+  constructor({ dataBytesMax, ttlNodes }: Pick<Required<ZnodeTreeOptions>, 'dataBytesMax' | 'ttlNodes'>) {
     this.#dataBytesMax = dataBytesMax
+    this.#peerMax = ttlNodes ? PEER_MAX_WITH_TTL : PEER_MAX
   }
 
   /** @throws AntiphonError INVALID_ARGUMENT; TOO_LARGE of data */
@@ -74,7 +78,7 @@ export class Requests {
         break
       case 'createSession':
         writer.u8(CREATE_SESSION)
-        writer.u8(peer(request.peer))
+        writer.u8(this.#peer(request.peer))
         writer.i32(timeout(request.timeoutMs))
         writer.session(request.id === null ? 0n : ownSession(request.id, request.peer))
         break
@@ -82,7 +86,7 @@ export class Requests {
         writer.u8(ATTACH_SESSION)
         writer.session(session(request.session))
         writer.data(bytesOf(request.password, 'the password'))
-        writer.u8(peer(request.peer))
+        writer.u8(this.#peer(request.peer))
         writer.i32(timeout(request.timeoutMs))
         break
       case 'closeSession':
@@ -172,6 +176,11 @@ export class Requests {
       default:
         throw invalidArgument(`there is no operation ${String((operation as { type?: unknown }).type)}`)
     }
+  }
+
+  #peer(id: number): number {
+    if (!Number.isInteger(id) || id < 1 || id > this.#peerMax) throw invalidArgument(`a session is made at one of the members 1 to ${this.#peerMax}, not ${id}`)
+    return id
   }
 
   #data(data: Uint8Array | null): Uint8Array | null {
@@ -272,11 +281,6 @@ function session(id: SessionId): SessionId {
 /** An id that the member has given out by itself: the next one is the member's too, and it is none that ZooKeeper takes for something else. */
 function ownSession(id: SessionId, at: number): SessionId {
   if (peerOf(session(id)) !== at || peerOf(id + 1n) !== at || id === RESERVED_ID) throw invalidArgument(`0x${id.toString(16)} is no session id of member ${at}`)
-  return id
-}
-
-function peer(id: number): number {
-  if (!Number.isInteger(id) || id < 1 || id > PEER_MAX) throw invalidArgument(`a session is made at one of the members 1 to ${PEER_MAX}, not ${id}`)
   return id
 }
 

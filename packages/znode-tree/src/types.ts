@@ -200,9 +200,9 @@ export type ZnodeErrorCode =
   | 'EPHEMERAL_ON_LOCAL_SESSION'
   | 'NO_WATCHER'
   | 'RECONFIG_DISABLED'
-  | 'SESSION_CLOSED_REQUIRE_AUTH'
+  | 'SESSION_CLOSED_REQUIRE_SASL_AUTH'
   | 'QUOTA_EXCEEDED'
-  | 'THROTTLED'
+  | 'THROTTLED_OP'
 
 export const ZNODE_ERRORS: Readonly<Record<ZnodeErrorCode, number>> = {
   OK: 0,
@@ -227,9 +227,9 @@ export const ZNODE_ERRORS: Readonly<Record<ZnodeErrorCode, number>> = {
   EPHEMERAL_ON_LOCAL_SESSION: -120,
   NO_WATCHER: -121,
   RECONFIG_DISABLED: -123,
-  SESSION_CLOSED_REQUIRE_AUTH: -124,
+  SESSION_CLOSED_REQUIRE_SASL_AUTH: -124,
   QUOTA_EXCEEDED: -125,
-  THROTTLED: -127,
+  THROTTLED_OP: -127,
 }
 
 export type WatchEventType = 'created' | 'deleted' | 'dataChanged' | 'childrenChanged'

@@ -1,4 +1,4 @@
-import { corrupt, type PrimaryContext } from '@antiphon/ports'
+import { type AntiphonError, corrupt, type PrimaryContext } from '@antiphon/ports'
 import type { AccessControl } from '../auth/access-control.ts'
 import { FAILED, MULTI, MULTI_FAILED } from '../changes.ts'
 import { ByteReader } from '../codec/reader.ts'
@@ -6,6 +6,7 @@ import { ByteWriter } from '../codec/writer.ts'
 import type { DataTree } from '../data-tree-types.ts'
 import type { ZnodeTreeOptions } from '../machine-types.ts'
 import type { Overlay } from '../overlay.ts'
+import { QuotaWarnings } from '../quota-warnings.ts'
 import { ATTACH_SESSION, CLOSE_SESSION, CREATE_SESSION, OP_CHECK, OP_MULTI, OP_SET_ACL, PART_BYTES_MIN, REAP, SET_CONFIG, WRITE } from '../requests.ts'
 import { ZNODE_ERRORS, type ZnodeErrorCode } from '../types.ts'
 import { checkSession } from './checks.ts'
@@ -18,9 +19,11 @@ import { prepareAttachSession, prepareCloseSession, prepareCreateSession } from 
 export class Preparer {
   readonly #preparation: Preparation
 
-  constructor(options: Required<ZnodeTreeOptions>, tree: DataTree, overlay: Overlay, access: AccessControl) {
+  /** `warn`: of quotas that are exceeded and refuse nothing. Must not throw. */
+  constructor(options: Required<ZnodeTreeOptions>, tree: DataTree, overlay: Overlay, access: AccessControl, warn: (warning: AntiphonError) => void) {
+    const warnings = new QuotaWarnings(warn)
     const none = { zxid: 0 as Preparation['zxid'], time: 0, session: 0n, attachment: 0 as Preparation['zxid'], local: false, identities: [] }
-    this.#preparation = { options, tree, overlay, access, reader: new ByteReader(), change: new ByteWriter(), ...none }
+    this.#preparation = { options, tree, overlay, access, warnings, reader: new ByteReader(), change: new ByteWriter(), ...none }
   }
 
   /**
@@ -29,12 +32,13 @@ export class Preparer {
    */
   prepare(request: Uint8Array, { zxid, time }: Pick<PrimaryContext, 'zxid' | 'time'>): Uint8Array {
     const preparation = this.#preparation
-    const { overlay, reader, change } = preparation
+    const { overlay, reader, change, warnings } = preparation
     preparation.zxid = zxid
     preparation.time = time
     reader.open(request)
     change.reset()
     overlay.begin()
+    warnings.begin()
     try {
       const refused = this.#dispatch()
       if (refused !== null) writeFailure(preparation, refused)
@@ -45,6 +49,7 @@ export class Preparer {
       reader.close()
     }
     overlay.commit(zxid)
+    warnings.commit()
     return change.finish()
   }
 
@@ -116,13 +121,15 @@ export class Preparer {
   }
 }
 
-function writeFailure({ change }: Preparation, error: ZnodeErrorCode): void {
+function writeFailure({ change, warnings }: Preparation, error: ZnodeErrorCode): void {
+  warnings.begin()
   change.reset()
   change.u8(FAILED)
   change.i16(ZNODE_ERRORS[error])
 }
 
-function writeMultiFailure({ change }: Preparation, count: number, before: number, error: ZnodeErrorCode): void {
+function writeMultiFailure({ change, warnings }: Preparation, count: number, before: number, error: ZnodeErrorCode): void {
+  warnings.begin()
   change.reset()
   change.u8(MULTI_FAILED)
   change.count(count)

@@ -5,6 +5,7 @@ import type { ByteWriter } from '../codec/writer.ts'
 import type { DataTree } from '../data-tree-types.ts'
 import type { ZnodeTreeOptions } from '../machine-types.ts'
 import type { Overlay } from '../overlay.ts'
+import type { QuotaWarnings } from '../quota-warnings.ts'
 import type { Identity, SessionId, ZnodeErrorCode } from '../types.ts'
 
 /** What every operation is prepared with. One object, whose last four fields are those of the request. */
@@ -13,6 +14,7 @@ export interface Preparation {
   readonly tree: DataTree
   readonly overlay: Overlay
   readonly access: AccessControl
+  readonly warnings: QuotaWarnings
   /** The request, behind what is read of it. */
   readonly reader: ByteReader
   /** The change, as far as it is written. */
