@@ -1,31 +1,15 @@
 import { createReadStream, readdirSync, readFileSync } from 'node:fs'
-import { fileURLToPath } from 'node:url'
 import type { Zxid } from '@antiphon/ports'
 import { type TakenOver, takenOverChunks, takeOverZooKeeper, ZooKeeperSnapshotDecoder, znodeTree, zooKeeperSnapshotChunks } from '@antiphon/znode-tree'
 import { expect, test } from 'vitest'
-import { adler32 } from '../../packages/znode-tree/src/snapshot/adler32.ts'
 import { LogReplay } from '../../packages/znode-tree/src/snapshot/zookeeper-log.ts'
+import { FOLDER, juteOf, logOf, recorded, zxidIn } from './taken-over.ts'
 
-/** What Debian's zookeeper 3.8.0 left when it was killed: see the README there. */
-const FOLDER = fileURLToPath(new URL('takeover/', import.meta.url))
-
-interface Recorded {
-  readonly path: string
-  readonly data: string | null
-  readonly stat: readonly string[]
-  readonly children: readonly string[]
-  readonly acl: string
-}
-const recorded = JSON.parse(readFileSync(`${FOLDER}tree.json`, 'utf8')) as { sessions: string[]; nodes: Recorded[] }
 const names = readdirSync(FOLDER)
 const snapshots = names.filter((name) => name.startsWith('snapshot.')).sort((a, b) => zxidIn(a) - zxidIn(b))
 const logs = names.filter((name) => name.startsWith('log.')).sort((a, b) => zxidIn(a) - zxidIn(b))
 /** Cut where no record ends. */
 const read = (name: string): AsyncIterable<Uint8Array> => createReadStream(FOLDER + name, { highWaterMark: 777 })
-
-function zxidIn(name: string): Zxid {
-  return Number.parseInt(name.split('.')[1]!, 16) as Zxid
-}
 
 async function* one(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
   yield bytes
@@ -35,13 +19,6 @@ function decode(...chunks: Uint8Array[]): ReturnType<ZooKeeperSnapshotDecoder['f
   const decoder = new ZooKeeperSnapshotDecoder()
   for (const chunk of chunks) decoder.push(chunk)
   return decoder.finish()
-}
-
-/** As the wire has it, in hexadecimal. */
-function juteOf(acl: readonly { readonly perms: number; readonly scheme: string; readonly id: string }[]): string {
-  const integer = (value: number): string => value.toString(16).padStart(8, '0')
-  const text = (value: string): string => integer(value.length) + Buffer.from(value).toString('hex')
-  return integer(acl.length) + acl.map(({ perms, scheme, id }) => integer(perms) + text(scheme) + text(id)).join('')
 }
 
 function expectRecorded({ tree, sessions }: Pick<TakenOver, 'tree' | 'sessions'>): void {
@@ -125,20 +102,6 @@ test('a log that was torn at its end is read up to there, and a hole between log
   await expect(takeOverZooKeeper({ names: names.filter((name) => name !== logs[1]), read })).rejects.toMatchObject({ code: 'CORRUPT' })
 })
 
-/** A log of one transaction, without its digest. */
-function logOf(session: bigint, zxid: Zxid, type: number, record: Uint8Array = new Uint8Array(0)): Uint8Array {
-  const entry = Buffer.alloc(32 + record.length)
-  entry.writeBigUInt64BE(session, 0)
-  entry.writeBigInt64BE(BigInt(zxid), 12)
-  entry.writeInt32BE(type, 28)
-  entry.set(record, 32)
-  const head = Buffer.from('5a4b4c47000000020000000000000000', 'hex')
-  const frame = Buffer.alloc(12)
-  frame.writeBigInt64BE(BigInt(adler32(entry, 1, 0, entry.length)), 0)
-  frame.writeInt32BE(entry.length, 8)
-  return Buffer.concat([head, frame, entry, Buffer.from('B')])
-}
-
 test('changes that a snapshot has already, and such as it lacks, lead to the same tree (FuzzySnapshotRelatedTest, DataTreeTest)', async () => {
   const taken = await takeOverZooKeeper({ names, read })
   const sessions = Array.from(taken.sessions, ([id, timeoutMs]) => ({ id, timeoutMs }))
@@ -162,7 +125,7 @@ test('a session that ends without a list of its nodes takes them along, as befor
   expect(after.tree.size).toBe(taken.tree.size - mine.length)
   expect(after.zxid).toBe(taken.zxid + 1)
   const orphaned = [...zooKeeperSnapshotChunks(taken.tree.view(), { zxid: taken.zxid, sessions: [] })]
-  const alone = await takeOverZooKeeper({ names: [snapshots.at(-1)!], read: () => one(Buffer.concat(orphaned)) })
+  const alone = await takeOverZooKeeper({ names: [`snapshot.${taken.zxid.toString(16)}`], read: () => one(Buffer.concat(orphaned)) })
   expect([...alone.tree.owners()]).toEqual([])
 })
 

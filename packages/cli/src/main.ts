@@ -4,8 +4,10 @@ import { writeCertificates } from './commands/certificates.ts'
 import { inspect } from './commands/inspect.ts'
 import { migrateStore } from './commands/migrate.ts'
 import { restoreInto } from './commands/restore.ts'
+import { type TakeOverFlags, takeOver } from './commands/take-over.ts'
 import { verify } from './commands/verify.ts'
 import { type Console, carryOut, NOT_DONE, type Outcome, SOUND } from './outcome.ts'
+import type { ZooKeeperFlags } from './zookeeper-data.ts'
 
 export type { Console } from './outcome.ts'
 
@@ -48,9 +50,11 @@ function programOf(carry: Carry, console: Console): Command {
 
   command(
     'inspect <path>',
-    "Tells what a store's folder holds, also while its replica runs; or what a backup holds. Changes nothing.",
+    "Tells what a store's folder holds, also while its replica runs; or what a backup, or a stopped ZooKeeper's data, holds. Changes nothing.",
     'antiphon inspect ./data/1',
-  ).action((path: string, flags: { readonly json?: boolean }) => carry(flags, () => inspect(path)))
+  )
+    .option('--logs <folder>', 'of a ZooKeeper: its dataLogDir, if it has one')
+    .action((path: string, flags: { readonly json?: boolean } & ZooKeeperFlags) => carry(flags, () => inspect(path, flags)))
 
   command(
     'verify <path>',
@@ -78,6 +82,19 @@ function programOf(carry: Carry, console: Console): Command {
     .action((file: string, flags: { readonly json?: boolean; readonly members: string[]; readonly observers?: string[] }) =>
       carry(flags, () => restoreInto(file, flags)),
     )
+
+  command(
+    'take-over <folder>',
+    "Makes the data of a ZooKeeper into a NEW ensemble, in new folders: nodes with their Stats and ACLs, and sessions. <folder> is a stopped server's dataDir, or the version-2 in it. Nothing in it is changed.",
+    'antiphon take-over /var/lib/zookeeper --members 1=./data/1,2=./data/2,3=./data/3',
+  )
+    .requiredOption('--members <id=folder...>', 'every member and its empty folder')
+    .option('--observers <ids...>', 'who of them observes')
+    .option('--machine <name>', "the znode tree's name among the replicas' machines, of which it is the only one", 'znodes')
+    .option('--logs <folder>', "the server's dataLogDir, if it has one")
+    .option('--accept-torn', 'leave out an entry that the last log ends in the midst of')
+    .option('--accept-digest', 'take over a tree whose digest is not the one that the server told')
+    .action((folder: string, flags: { readonly json?: boolean } & TakeOverFlags) => carry(flags, () => takeOver(folder, flags)))
 
   command(
     'migrate <from> <to>',

@@ -8,6 +8,7 @@ export {
   counterOf,
   crc32,
   type EnsembleId,
+  EPOCH_MAX,
   type EpochEnd,
   type Epochs,
   type ErrorCode,

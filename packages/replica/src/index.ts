@@ -13,5 +13,5 @@ export {
   type RequestOf,
   type ResultOf,
 } from './settings.ts'
-export { refounded } from './snapshot-format.ts'
+export { firstSnapshot, type MachineState, refounded } from './snapshot-format.ts'
 export type { WaitOptions } from './wait-options.ts'

@@ -273,6 +273,14 @@ function readMembers(members: ReplicaSettings['members']): { initial: Configurat
 }
 
 function readMachines(machines: Machines): NamedMachine[] {
+  return namedMachines(machines, ['encodeRequest', 'encodeResult', 'decodeResult', 'apply', 'snapshot', 'restore'])
+}
+
+/** In order, as the settings of a replica name them; each has these methods, a name and a version. @throws AntiphonError INVALID_SETTINGS */
+export function namedMachines<M extends Pick<AnyMachine, 'name' | 'version'>>(
+  machines: Readonly<Record<string, M>>,
+  methods: readonly string[],
+): { readonly name: string; readonly machine: M }[] {
   if (typeof machines !== 'object' || machines === null) throw invalidSettings('`machines` is missing', 'Pass at least one state machine: { name: machine }.')
   const named = Object.entries(machines).map(([name, machine]) => ({ name, machine }))
   if (named.length === 0) throw invalidSettings('there is no state machine', 'Pass at least one state machine: { name: machine }.')
@@ -281,9 +289,7 @@ function readMachines(machines: Machines): NamedMachine[] {
     // Names that look like integers would be reordered by the language, and the order is agreed.
     if (!/^[A-Za-z][A-Za-z0-9_.-]{0,63}$/.test(name))
       throw invalidSettings(`\`${name}\` is no name for a machine`, 'Names begin with a letter; letters, digits, `_`, `.` and `-` follow; at most 64.')
-    const missing = ['encodeRequest', 'encodeResult', 'decodeResult', 'apply', 'snapshot', 'restore'].filter(
-      (method) => typeof (machine as unknown as Record<string, unknown> | null)?.[method] !== 'function',
-    )
+    const missing = methods.filter((method) => typeof (machine as unknown as Record<string, unknown> | null)?.[method] !== 'function')
     if (missing.length > 0) throw invalidSettings(`the machine \`${name}\` lacks ${missing.join(', ')}`, 'Pass a StateMachine.')
     if (typeof machine.name !== 'string' || machine.name === '' || !Number.isSafeInteger(machine.version)) {
       throw invalidSettings(`the machine \`${name}\` lacks a name or an integer version`, 'Give the machine a `name` and a `version`.')

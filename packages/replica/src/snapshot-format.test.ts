@@ -4,7 +4,7 @@ import { failure, ListMachine } from './ensemble.test-support.ts'
 import { decodeRegistration, encodeRegistration, OriginTable } from './origins.ts'
 import { decodeRefusal, encodeRefusal, encodeTooLarge } from './refusal.ts'
 import { KEPT_REFUSAL, KEPT_RESULT, KEPT_TOO_LARGE, KeptResults } from './results.ts'
-import { decodeHead, describeMachines, encodeHead, Packer, refounded, SHELL_CHUNKS, Unpacker } from './snapshot-format.ts'
+import { decodeHead, describeMachines, encodeHead, firstSnapshot, Packer, refounded, SHELL_CHUNKS, Unpacker } from './snapshot-format.ts'
 
 const PACKET_BYTES = 64 * 1024
 
@@ -266,4 +266,21 @@ test('a snapshot that is refounded is another ensemble’s, and the same in ever
   ] as const) {
     await expect(refounded(streamOf(broken), founding).next()).rejects.toMatchObject({ code })
   }
+})
+
+test('a snapshot that a history begins with has the machines in their order, and no origin', async () => {
+  const founding = { ensembleId: '0a'.repeat(16), configuration: { version: ZERO, members: [] } }
+  const state = (name: string, version: number, chunks: readonly Uint8Array[]) => ({ name, version, snapshot: () => chunks })
+  const [left, right] = [[filled(3, 1), filled(PACKET_BYTES * 5, 2)], [] as Uint8Array[]]
+  const chunks = [...firstSnapshot(founding, meta, { b: state('list', 3, left), a: state('other', 1, right) })]
+  const named = ['b', 'a'].map((name) => ({ name, machine: name === 'b' ? state('list', 3, []) : state('other', 1, []) }))
+  const restored = decodeHead(chunks[0]!, meta, named)
+  expect([restored.ensembleId, restored.origins.size]).toEqual([founding.ensembleId, 0])
+  const unpacker = new Unpacker(streamOf(chunks.slice(1)))
+  expect(await chunksOf(unpacker, SHELL_CHUNKS)).toEqual([])
+  expectSame(await chunksOf(unpacker, 1), left)
+  expectSame(await chunksOf(unpacker, 2), right)
+  await unpacker.expectEnd()
+  const unnamed = { 'not a name': state('list', 3, left) }
+  expect(() => [...firstSnapshot(founding, meta, unnamed)]).toThrow(expect.objectContaining({ code: 'INVALID_SETTINGS' }))
 })

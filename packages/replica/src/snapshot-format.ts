@@ -1,7 +1,7 @@
 import { type Configuration, corrupt, type EnsembleId, type Founding, readU32, type SnapshotMeta, writeU32 } from '@antiphon/consensus-core'
 import { AntiphonError } from '@antiphon/ports'
 import { type EncodedRow, OriginTable } from './origins.ts'
-import type { NamedMachine } from './settings.ts'
+import { type AnyMachine, namedMachines, REPLICA_DEFAULTS } from './settings.ts'
 
 /**
  * A snapshot is a sequence of stored chunks. The first is the shell's head, JSON in UTF-8. The others are packets of records, first those of the results that are kept for each origin:
@@ -88,6 +88,26 @@ export async function* refounded(chunks: AsyncIterable<Uint8Array>, { ensembleId
   if (isFirst) throw corrupt('a snapshot is empty')
 }
 
+/** What there is of a machine's state: the machine itself, or what its name and version have a snapshot of. */
+export type MachineState = Pick<AnyMachine, 'name' | 'version' | 'snapshot'>
+
+/**
+ * The chunks of a snapshot that a history begins with: nothing was proposed before it, so that no origin is known. `machines`: by the names and in the order of the replicas' settings.
+ * Equal states make equal chunks.
+ * @throws AntiphonError INVALID_SETTINGS
+ */
+export function* firstSnapshot(
+  { ensembleId, configuration }: Founding,
+  meta: SnapshotMeta,
+  machines: Readonly<Record<string, MachineState>>,
+): Generator<Uint8Array, void, undefined> {
+  const named = namedMachines(machines, ['snapshot'])
+  yield encodeHead({ ensembleId, meta, configuration, origins: new OriginTable(), machines: describeMachines(named) })
+  const packer = new Packer(REPLICA_DEFAULTS.snapshotChunkBytes)
+  for (const [index, { machine }] of named.entries()) for (const chunk of machine.snapshot()) yield* packer.add(index + 1, chunk)
+  yield* packer.end()
+}
+
 /** What the shell needs of a head to go on from it. */
 export interface RestoredHead {
   readonly ensembleId: EnsembleId
@@ -98,7 +118,7 @@ export interface RestoredHead {
  * The head of the snapshot that `meta` is told of.
  * @throws AntiphonError CORRUPT; VERSION_MISMATCH when it was made by another version, or of other machines.
  */
-export function decodeHead(bytes: Uint8Array, meta: SnapshotMeta, machines: readonly NamedMachine[]): RestoredHead {
+export function decodeHead(bytes: Uint8Array, meta: SnapshotMeta, machines: readonly DescribedMachine[]): RestoredHead {
   const head = parse(bytes)
   expectFormat(head)
   if (head.zxid !== meta.zxid || head.checksum !== meta.checksum || head.time !== meta.time)
@@ -118,7 +138,12 @@ export function decodeHead(bytes: Uint8Array, meta: SnapshotMeta, machines: read
   return { ensembleId: head.ensembleId, origins: OriginTable.decode(head.origins) }
 }
 
-export function describeMachines(machines: readonly NamedMachine[]): (readonly [string, string, number])[] {
+interface DescribedMachine {
+  readonly name: string
+  readonly machine: Pick<AnyMachine, 'name' | 'version'>
+}
+
+export function describeMachines(machines: readonly DescribedMachine[]): (readonly [string, string, number])[] {
   return machines.map(({ name, machine }) => [name, machine.name, machine.version] as const)
 }
 

@@ -1,5 +1,7 @@
 export { type Backup, type BackupEnd, type BackupHead, type BackupOptions, backup, verifyBackup } from './backup.ts'
 export { BACKUP_FORMAT_VERSION } from './format.ts'
+export { type FirstState, found } from './found.ts'
 export { type Migrated, type MigrateOptions, migrate } from './migrate.ts'
-export { type Restored, type RestoredMember, type RestoreMember, type RestoreOptions, restore } from './restore.ts'
+export type { Founded, FoundedMember, NewEnsembleOptions, NewMember } from './new-ensemble.ts'
+export { type Restored, restore } from './restore.ts'
 export type { Source } from './source.ts'

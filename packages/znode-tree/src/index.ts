@@ -14,7 +14,14 @@ export type {
 } from './machine-types.ts'
 export { pathFault, validatePath } from './path.ts'
 export { type ExportOptions, type ZooKeeperSession, zooKeeperSnapshotChunks } from './snapshot/zookeeper-export.ts'
-export { type TakenOver, takenOverChunks, takeOverZooKeeper, type ZooKeeperFolder } from './snapshot/zookeeper-folder.ts'
+export {
+  type TakenOver,
+  type TakenOverMachine,
+  takenOverChunks,
+  takenOverMachine,
+  takeOverZooKeeper,
+  type ZooKeeperFolder,
+} from './snapshot/zookeeper-folder.ts'
 export { type ZooKeeperSnapshot, ZooKeeperSnapshotDecoder } from './snapshot/zookeeper-import.ts'
 export {
   type Acl,

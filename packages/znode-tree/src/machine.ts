@@ -6,7 +6,7 @@ import { CONFIG_PATH } from './changes.ts'
 import { configText } from './config-text.ts'
 import { NodeTree } from './data-tree.ts'
 import type { SessionInfo, SessionListener, ZnodeTree, ZnodeTreeOptions } from './machine-types.ts'
-import { resolveOptions } from './options.ts'
+import { resolveOptions, VERSION } from './options.ts'
 import { Overlay } from './overlay.ts'
 import { Preparer } from './prepare/preparer.ts'
 import { NodeReader } from './reader.ts'
@@ -21,7 +21,6 @@ import { snapshotChunks } from './snapshot/encoder.ts'
 import type { Acl, Identity, SessionId, ZnodeRequest, ZnodeResult } from './types.ts'
 import { WatchManager } from './watches/watch-manager.ts'
 
-const VERSION = 1
 /** What is below `/zookeeper` counts differently from the same elsewhere. */
 const SYSTEM_FACTOR = 0x9e37_79b9_7f4a_7c15n
 /** Of sessions that expire in one tick: what takes long is spread over several. */

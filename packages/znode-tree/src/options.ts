@@ -1,10 +1,13 @@
 import { AntiphonError } from '@antiphon/ports'
 import type { ZnodeTreeOptions } from './machine-types.ts'
 
+/** Of the machine: what it proposes, applies and takes snapshots of. */
+export const VERSION = 1
+export const DEFAULT_NAME = 'znodes'
 const INT_MAX = 2 ** 31 - 1
 /** ZooKeeper's, of its ticks of two seconds. */
 const DEFAULTS: Required<ZnodeTreeOptions> = {
-  name: 'znodes',
+  name: DEFAULT_NAME,
   dataBytesMax: 1024 * 1024 - 1,
   sessionTimeoutMsMin: 4000,
   sessionTimeoutMsMax: 40_000,

@@ -4,12 +4,15 @@ import { BACKUP_FORMAT_VERSION, verifyBackup } from '@antiphon/storage-tools'
 import type { Outcome } from '../outcome.ts'
 import { type Description, placeAt } from '../stores.ts'
 import { readWhole } from '../whole-file.ts'
+import { isZooKeeperData, readZooKeeperData, type ZooKeeperFlags, zxidText } from '../zookeeper-data.ts'
 import { count, lines, membersText } from './described.ts'
+import { digestText } from './take-over.ts'
 
 const MEDIA = { file: 'in files', lmdb: 'in LMDB' } as const
 
-export async function inspect(path: string): Promise<Outcome> {
-  return (await isFile(path)) ? inspectBackup(path) : inspectStore(path)
+export async function inspect(path: string, flags: ZooKeeperFlags): Promise<Outcome> {
+  if (await isFile(path)) return inspectBackup(path)
+  return (await isZooKeeperData(path)) ? inspectZooKeeper(path, flags) : inspectStore(path)
 }
 
 export async function isFile(path: string): Promise<boolean> {
@@ -62,6 +65,29 @@ function segmentLines(store: Description): string[] {
     `${count(segment.entries)} entries, ${formatZxid(segment.previous)} to ${formatZxid(segment.last)}`
   if (store.medium === 'lmdb') return store.segments.map((segment) => `  ${segment.database}  ${held(segment)}\n`)
   return store.segments.map((segment) => `  ${segment.file}  ${held(segment)}, ${count(segment.end)} of ${count(segment.bytes)} bytes\n`)
+}
+
+async function inspectZooKeeper(path: string, flags: ZooKeeperFlags): Promise<Outcome> {
+  const { folder, zxid, epoch, beginsAt, time, tree, sessions, torn, broken, digestAgrees } = await readZooKeeperData(path, flags)
+  const [nodes, ephemerals] = [tree.size, tree.ephemeralCount]
+  const text = lines([
+    ['ZooKeeper', folder],
+    ['last change', `${zxidText(zxid)}, epoch ${epoch}; the newest that a node shows: ${timeText(time)}`],
+    ['nodes', `${count(nodes)}, ${count(ephemerals)} of them ephemeral`],
+    ['sessions', count(sessions.size)],
+    ['torn end', torn ? 'of the last log' : 'none'],
+    ['broken', broken.length === 0 ? 'none' : `${broken.join(', ')}: an older snapshot was read, and the logs behind it`],
+    ['digest', digestText(digestAgrees)],
+  ])
+  const report = { kind: 'zookeeper', folder, zxid, epoch, beginsAt, time, nodes, ephemerals, sessions: sessions.size, torn, broken, digestAgrees }
+  return { report, text, damaged: digestAgrees === false }
+}
+
+const TIME_MAX = 8.64e15
+
+/** What a node carries may be any number. */
+function timeText(time: number): string {
+  return time <= TIME_MAX ? new Date(time).toISOString() : String(time)
 }
 
 async function inspectBackup(file: string): Promise<Outcome> {

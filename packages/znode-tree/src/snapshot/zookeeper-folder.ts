@@ -1,5 +1,7 @@
-import { AntiphonError, corrupt, epochOf, type Millis, type Zxid } from '@antiphon/ports'
+import { AntiphonError, corrupt, EPOCH_MAX, epochOf, invalidArgument, type Millis, type Zxid, zxidOf } from '@antiphon/ports'
 import type { NodeTree } from '../data-tree.ts'
+import { NO_NODE } from '../data-tree-types.ts'
+import { DEFAULT_NAME, VERSION } from '../options.ts'
 import { peerOf } from '../sessions/session-id.ts'
 import { SessionTable } from '../sessions/session-table.ts'
 import type { SessionId } from '../types.ts'
@@ -18,6 +20,12 @@ export interface TakenOver {
   readonly sessions: ReadonlyMap<SessionId, Millis>
   /** The last change that is in it. */
   readonly zxid: Zxid
+  /** The newest epoch that the server knew of. */
+  readonly epoch: number
+  /** Where the history of an ensemble begins that goes on from it: no ZXID in the tree, and none that a client of the server can have seen, is above. Its epoch and counter are 1 or more. */
+  readonly beginsAt: Zxid
+  /** Unix time of the newest change that the tree shows. */
+  readonly time: Millis
   /** Snapshots that were passed over, because they are not whole. */
   readonly broken: readonly string[]
   /** The last log ends in the midst of an entry: nobody was told of it if the server died as it wrote it. */
@@ -26,35 +34,52 @@ export interface TakenOver {
   readonly digestAgrees: boolean | null
 }
 
-/** The data of a ZooKeeper server that is stopped: its newest whole snapshot, and what its logs hold after that. Compressed snapshots are not read. Errors: CORRUPT. */
+/** What of a machine's state an ensemble can be founded on. */
+export interface TakenOverMachine {
+  readonly name: string
+  readonly version: number
+  snapshot(): Iterable<Uint8Array>
+}
+
+interface Files {
+  readonly snapshots: readonly NamedFile[]
+  readonly logs: readonly NamedFile[]
+}
+
+interface NamedFile {
+  readonly name: string
+  readonly zxid: Zxid
+}
+
+/** Its epochs have 32 bits; ours fewer, for ZXIDs to be safe integers. The last one is left, for the ensemble that goes on has to have one behind it. */
+const TAKEN_EPOCH_MAX: number = EPOCH_MAX - 1
+const EPOCH_FILES = ['acceptedEpoch', 'currentEpoch']
+const EPOCH_BYTES_MAX = 32
+
+/**
+ * The data of a ZooKeeper server that is stopped: its newest whole snapshot, and what its logs hold after that. Nothing that has a part of the history is passed over in silence.
+ * @throws AntiphonError CORRUPT; INVALID_ARGUMENT where nothing is wrong with the files, but these can not be taken over: there are no snapshots, the newest are compressed, or epochs do not fit
+ */
 export async function takeOverZooKeeper(folder: ZooKeeperFolder): Promise<TakenOver> {
-  const logs = named(folder.names, 'log')
+  const files = filesOf(folder.names)
   const broken: string[] = []
-  for (const { name, zxid } of named(folder.names, 'snapshot').reverse()) {
-    let snapshot: ZooKeeperSnapshot
-    try {
-      const decoder = new ZooKeeperSnapshotDecoder()
-      for await (const chunk of folder.read(name)) decoder.push(chunk)
-      snapshot = decoder.finish()
-    } catch (error) {
-      if (!(error instanceof AntiphonError) || error.code !== 'CORRUPT') throw error
+  for (const { name, zxid } of files.snapshots) {
+    const snapshot = await readSnapshot(folder.read(name))
+    if (snapshot === null) {
       broken.push(name)
       continue
     }
     const replay = new LogReplay(snapshot, zxid)
-    // A log is named after its first change: the last one that is not above the snapshot may hold the next.
-    const first = Math.max(
-      0,
-      logs.findLastIndex((log) => log.zxid <= zxid + 1),
-    )
-    for (const log of logs.slice(first)) {
-      const isNext = log.zxid <= replay.zxid + 1 || epochOf(log.zxid) > epochOf(replay.zxid)
-      if (!isNext) throw corrupt('changes are missing between the files of a ZooKeeper', { after: replay.zxid, before: log.name })
-      await replay.readLog(folder.read(log.name))
-    }
+    await readLogs(replay, files.logs, folder)
     const { agrees } = replay
     replay.endDeadSessions()
-    return { tree: snapshot.tree, sessions: snapshot.sessions, zxid: replay.zxid, broken, torn: replay.torn, digestAgrees: agrees }
+    const { tree } = snapshot
+    const { newest, time } = newestOf(tree)
+    if (newest > replay.zxid)
+      throw corrupt('a snapshot of ZooKeeper has changes that no log has: some logs are missing', { snapshot: name, logged: replay.zxid, newest })
+    const epoch = await epochIn(folder, replay.zxid)
+    const beginsAt = Math.max(replay.zxid, zxidOf(Math.max(epoch, 1), 1)) as Zxid
+    return { tree, sessions: snapshot.sessions, zxid: replay.zxid, epoch, beginsAt, time, broken, torn: replay.torn, digestAgrees: agrees }
   }
   throw corrupt('there is no whole snapshot of ZooKeeper', { broken })
 }
@@ -66,12 +91,93 @@ export function takenOverChunks(taken: TakenOver): Iterable<Uint8Array> {
   return snapshotChunks(taken.tree.view(), table.encode())
 }
 
-function named(names: readonly string[], kind: 'log' | 'snapshot'): { readonly name: string; readonly zxid: Zxid }[] {
-  const found: { name: string; zxid: Zxid }[] = []
+/** The machine whose snapshot that is: `name` as in the options of the replicas' `znodeTree`. */
+export function takenOverMachine(taken: TakenOver, { name = DEFAULT_NAME }: { readonly name?: string } = {}): TakenOverMachine {
+  return { name, version: VERSION, snapshot: () => takenOverChunks(taken) }
+}
+
+/** Snapshots with the newest first, logs with the oldest. */
+function filesOf(names: readonly string[]): Files {
+  const snapshots = named(names, 'snapshot').reverse()
+  const logs = named(names, 'log')
+  if (snapshots.length === 0)
+    throw invalidArgument('there is no snapshot of ZooKeeper', 'Name the files of the folder `version-2` in the `dataDir` of a ZooKeeper server.')
+  const compressed = names.filter((name) => /^snapshot\.[\da-f]+\.\w+$/.test(name))
+  const newer = compressed.find((name) => Number.parseInt(name.split('.')[1]!, 16) > snapshots[0]!.zxid)
+  if (newer !== undefined)
+    throw invalidArgument(
+      `the newest snapshot, ${newer}, is compressed`,
+      'Decompress it beside the others, under its name without the ending; or let the server write one without compression.',
+    )
+  return { snapshots, logs }
+}
+
+/** Null: it is not whole. */
+async function readSnapshot(chunks: AsyncIterable<Uint8Array>): Promise<ZooKeeperSnapshot | null> {
+  try {
+    const decoder = new ZooKeeperSnapshotDecoder()
+    for await (const chunk of chunks) decoder.push(chunk)
+    return decoder.finish()
+  } catch (error) {
+    if (error instanceof AntiphonError && error.code === 'CORRUPT') return null
+    throw error
+  }
+}
+
+async function readLogs(replay: LogReplay, logs: readonly NamedFile[], folder: ZooKeeperFolder): Promise<void> {
+  const from = replay.zxid
+  // A log is named after its first change: the last one that is not above the snapshot may hold the next.
+  const first = Math.max(
+    0,
+    logs.findLastIndex((log) => log.zxid <= from + 1),
+  )
+  for (const log of logs.slice(first)) {
+    const isNext = log.zxid <= replay.zxid + 1 || epochOf(log.zxid) > epochOf(replay.zxid)
+    if (!isNext) throw corrupt('changes are missing between the files of a ZooKeeper', { after: replay.zxid, before: log.name })
+    await replay.readLog(folder.read(log.name))
+  }
+}
+
+/** Of all nodes. */
+function newestOf(tree: NodeTree): { readonly newest: Zxid; readonly time: Millis } {
+  const root = tree.find('/')
+  let newest = 0
+  let time = 0
+  for (let node = root; node !== NO_NODE; node = tree.following(node, root)) {
+    newest = Math.max(newest, tree.czxid(node), tree.mzxid(node), tree.pzxid(node))
+    time = Math.max(time, tree.mtime(node))
+  }
+  return { newest: newest as Zxid, time }
+}
+
+/** A server may have followed, or led, epochs in which nothing was changed, and told its clients ZXIDs of them. */
+async function epochIn({ names, read }: ZooKeeperFolder, zxid: Zxid): Promise<number> {
+  let epoch = epochOf(zxid)
+  for (const name of EPOCH_FILES.filter((file) => names.includes(file))) {
+    let text = ''
+    for await (const chunk of read(name)) if (text.length <= EPOCH_BYTES_MAX) text += String.fromCharCode(...chunk.subarray(0, EPOCH_BYTES_MAX))
+    if (!/^\d{1,10}\s*$/.test(text)) throw corrupt(`${name} holds no epoch`)
+    epoch = Math.max(epoch, Number.parseInt(text, 10))
+  }
+  if (epoch > TAKEN_EPOCH_MAX) throw beyond(epoch)
+  return epoch
+}
+
+function beyond(epoch: number): AntiphonError {
+  return invalidArgument(
+    `the ZooKeeper is in epoch ${epoch}: ${TAKEN_EPOCH_MAX} is the last that can be taken over`,
+    'Copy the tree with a client, node by node, into an ensemble that begins anew; Stats begin anew then as well.',
+  )
+}
+
+function named(names: readonly string[], kind: 'log' | 'snapshot'): NamedFile[] {
+  const found: NamedFile[] = []
   for (const name of names) {
-    const match = /^(log|snapshot)\.([\da-f]{1,14})$/.exec(name)
-    const zxid = match?.[1] === kind ? Number.parseInt(match[2]!, 16) : Number.NaN
-    if (Number.isSafeInteger(zxid)) found.push({ name, zxid: zxid as Zxid })
+    const match = /^(log|snapshot)\.([\da-f]{1,16})$/.exec(name)
+    if (match?.[1] !== kind) continue
+    const zxid = Number.parseInt(match[2]!, 16) as Zxid
+    if (epochOf(zxid) > TAKEN_EPOCH_MAX) throw beyond(epochOf(zxid))
+    found.push({ name, zxid })
   }
   return found.sort((a, b) => a.zxid - b.zxid)
 }
