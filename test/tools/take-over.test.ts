@@ -8,6 +8,7 @@ import { lmdbStorage } from '@antiphon/storage-lmdb'
 import { MemoryNetwork } from '@antiphon/transport-memory'
 import { OPEN_ACL, type WriteOperation, type ZnodeTree, znodeTree } from '@antiphon/znode-tree'
 import { expect, onTestFinished, test } from 'vitest'
+import { inNewFolders } from '../../packages/cli/src/new-ensemble.ts'
 import { passwordOf } from '../../packages/znode-tree/src/sessions/session-id.ts'
 import { FOLDER, juteOf, logOf, recorded } from '../znode/taken-over.ts'
 import { run, scratch, spawned } from './command.ts'
@@ -307,6 +308,21 @@ test('what can not be taken over is refused by its reason, and nothing is made o
     })
   }
   expect([await contentOf(copy), (await readdir(folder)).sort()]).toEqual(before)
+})
+
+test('nothing stays of what fails when stores have been written already', async () => {
+  const folder = await scratch()
+  await mkdir(join(folder, 'm2'))
+  const failing = inNewFolders({ members: [membersFlag(folder, [1, 2])] }, async (members) => {
+    for (const { store } of members) {
+      await store.open('e'.repeat(32))
+      await store.close()
+    }
+    for (const name of ['m1', 'm2']) expect(await readdir(join(folder, name))).toContain('antiphon-store')
+    throw new Error('the disk is full')
+  })
+  await expect(failing).rejects.toThrow('the disk is full')
+  expect([await readdir(folder), await readdir(join(folder, 'm2'))]).toEqual([['m2'], []])
 })
 
 test.runIf(process.platform !== 'win32')('a server that writes while it is read is found out', async () => {
