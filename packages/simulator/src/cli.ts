@@ -86,10 +86,10 @@ function parse(args: readonly string[]): Arguments | string {
   let script: { readonly file: string; readonly seed: number } | null = null
   for (let i = 0; i < args.length; i++) {
     const [name, inline] = args[i]!.split('=', 2) as [string, string | undefined]
-    if (name === '--trace') read.trace = true
-    else if (name === '--json') read.json = true
-    else if (name === '--shrink') read.shrink = true
-    else if (name === '--write' || name === '--script') {
+    if (name === '--trace' || name === '--json' || name === '--shrink') {
+      if (inline !== undefined) return `${name} takes no value`
+      read[name.slice(2) as 'trace' | 'json' | 'shrink'] = true
+    } else if (name === '--write' || name === '--script') {
       const file = inline ?? args[++i]
       if (file === undefined) return `${name} takes a file`
       if (name === '--write') read.write = file

@@ -233,6 +233,20 @@ test('rot behind what a process wrote last is before every one of its last flush
   expect(content(disk, 'log')).toEqual(filled(600, 0))
 })
 
+test('rot behind what a process wrote last may be anywhere in a snapshot that has its name, and in none that is being written', () => {
+  const disk = makeDisk(1)
+  const mounted = disk.mount()
+  const file = mounted.open('snapshot-00000001-0000000100000007.new', 'create')
+  mounted.write(file, filled(100, 0), 0)
+  mounted.sync(file)
+  expect(disk.decayBehind()).toBe(false)
+  mounted.rename('snapshot-00000001-0000000100000007.new', 'snapshot-00000001-0000000100000007')
+  expect(disk.decayBehind()).toBe(true)
+  expect(content(disk, 'snapshot-00000001-0000000100000007')!.filter((byte) => byte !== 0)).toHaveLength(1)
+  disk.restore()
+  expect(content(disk, 'snapshot-00000001-0000000100000007')).toEqual(filled(100, 0))
+})
+
 test('the disk of a process that it has failed does not rot until the next one has closed in order', () => {
   const disk = makeDisk(1)
   const mounted = disk.mount()

@@ -32,6 +32,8 @@ const NOTHING = new Uint8Array(0)
 /** A batch may be followed by as many flushes, less one, that only fill the file with zeros. */
 const FRONTIERS = 5
 const HANG_MS = 1e12
+/** Of one that is finished: others are written under other names. */
+const SNAPSHOT_NAME = /^snapshot-[0-9a-f-]+$/
 
 /** What can be asked of a disk. */
 export type DiskOperation = 'open' | 'read' | 'write' | 'sync' | 'rename' | 'remove' | 'syncDirectory'
@@ -124,16 +126,19 @@ export class SimDisk {
     return !this.#hasFailed && this.#decay((node) => node.size)
   }
 
-  /** The same while a process works on it: a bit that was flushed and that something flushed follows, for only there rot can be told from tearing. */
+  /**
+   * The same while a process works on it: a bit of a log that was flushed and that something flushed follows, for only there rot can be told from tearing; or any bit of a snapshot,
+   * which is whole when it has its name.
+   */
   decayBehind(): boolean {
-    return this.#decay((node) => Math.min(...node.frontier))
+    return this.#decay((node, name) => (SNAPSHOT_NAME.test(name) ? node.sizeDurable : Math.min(...node.frontier)))
   }
 
-  #decay(limitOf: (node: FileNode) => number): boolean {
-    const nodes = [...this.#names.values()].filter((node) => limitOf(node) > 0)
-    if (nodes.length === 0 || this.#rot !== null) return false
-    const node = this.#random.pick(nodes)
-    const rot: Rot = { node, at: this.#random.below(limitOf(node)), mask: 1 << this.#random.below(8) }
+  #decay(limitOf: (node: FileNode, name: string) => number): boolean {
+    const found = [...this.#names].map(([name, node]) => ({ node, limit: limitOf(node, name) })).filter(({ limit }) => limit > 0)
+    if (found.length === 0 || this.#rot !== null) return false
+    const { node, limit } = this.#random.pick(found)
+    const rot: Rot = { node, at: this.#random.below(limit), mask: 1 << this.#random.below(8) }
     node.bytes[rot.at]! ^= rot.mask
     this.#rot = rot
     this.#hasRotted = true

@@ -67,6 +67,7 @@ export class KeyedMachine implements StateMachine<KeyedRequest, KeyedResult> {
   #values = new Map<string, KeyedValue>()
   #speculation = new Map<string, { version: number; amount: number; text: string }>()
   #undo: { key: string; before: { version: number; amount: number; text: string } | undefined } | null = null
+  #reigns = false
   #applied: Zxid = ZERO
   #digest = 0
 
@@ -166,10 +167,13 @@ export class KeyedMachine implements StateMachine<KeyedRequest, KeyedResult> {
   }
 
   leading(): void {
+    if (this.#reigns) throw new Error('a reign begins, and the one before was not abandoned')
+    this.#reigns = true
     this.#forget()
   }
 
   abandon(): void {
+    this.#reigns = false
     this.#forget()
   }
 

@@ -146,6 +146,7 @@ const RECOVERIES = [
   'crash within a write',
   'crash behind a step',
   'torn',
+  'torn, and restarted',
   'snapshot due by entries',
   'snapshot due by bytes',
   'snapshot due by a rebuild',

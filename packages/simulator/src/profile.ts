@@ -32,7 +32,7 @@ export const FAULT_KINDS = [
   'disk-error', // something else that a disk is asked fails, once
   'disk-full', // files cannot grow
   'rot', // a byte on the disk of a member that was closed in order has changed
-  'rot-behind', // one on the disk of a member that runs, before what it wrote last
+  'rot-behind', // one on the disk of a member that runs, in a snapshot or before what its log was written last
   'misread', // a read gives what stands in another place, once
   'flip-bits', // frames arrive with a bit changed
   'wipe', // a member comes back with an empty disk; once in a run at most

@@ -1,9 +1,9 @@
-import type { Core, Effects, Input } from '@antiphon/consensus-core'
-import { formatZxid, type Zxid } from '@antiphon/ports'
+import { type Core, type Effects, type Input, isQuorum } from '@antiphon/consensus-core'
+import { formatZxid, type PeerId, type Zxid } from '@antiphon/ports'
 import { Violation } from './violation.ts'
 import type { Life, World } from './world.ts'
 
-/** What rule 23 promises, looked at from outside: no read point lies below what was committed anywhere when the read was asked, and no leader comes while another one reads by lease. */
+/** What rule 23 promises, looked at from outside: no read point lies below what was committed anywhere when the read was asked, and no leader comes, or could come, while another one reads by lease. */
 export class ReadWatch {
   readonly #world: World
   /** By process: what was committed when a read that waits was asked. */
@@ -21,6 +21,8 @@ export class ReadWatch {
     const { role } = core.state
     if (role.name === 'leading' && role.epoch < this.#newest && core.holdsLease(nowOf(life)))
       return new Violation('lease', `member ${life.member.id} reads by lease in epoch ${role.epoch}, and epoch ${this.#newest} is established`)
+    if ((input.kind === 'tick' || input.kind === 'read') && role.name === 'leading' && core.holdsLease(nowOf(life)) && this.#canBeDeposed(life.member.id))
+      return new Violation('lease', `member ${life.member.id} reads by lease in epoch ${role.epoch}, and a quorum is free to follow another leader`)
     for (const { number, zxid } of effects.readable) {
       const asked = this.#asked.get(life)?.get(number)
       this.#asked.get(life)?.delete(number)
@@ -39,6 +41,17 @@ export class ReadWatch {
       return new Violation('lease', `member ${life.member.id} is established while member ${id} reads by lease`)
     }
     return null
+  }
+
+  /** Are those who owe this leader nothing, each by its own clock, a quorum? A process that is yet to begin is bound by what its store has promised. */
+  #canBeDeposed(leader: PeerId): boolean {
+    const { members, durability, configuration } = this.#world
+    return isQuorum(configuration, ({ id }) => {
+      const { life } = members[id - 1]!
+      if (id === leader || life?.core == null || !durability.isCounted(id)) return false
+      const { to, until } = life.core.state.lease
+      return (to !== leader && to !== 0) || life.clock.monotonic() >= until
+    })
   }
 
   #ask(life: Life, core: Core, number: number): void {

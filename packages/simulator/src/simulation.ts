@@ -21,6 +21,7 @@ import { ReadWatch } from './read-watch.ts'
 import { drive, Timeline } from './timeline.ts'
 import { hashText, Ring, Trace } from './trace.ts'
 import { Violation } from './violation.ts'
+import { WindowWatch } from './windows.ts'
 import type { Guest, Life, Member, World } from './world.ts'
 
 export interface RunOptions {
@@ -114,6 +115,7 @@ class Simulation implements World {
   readonly #faults: Faults
   readonly #clients: Clients
   readonly #reads: ReadWatch = new ReadWatch(this)
+  readonly #windows: WindowWatch
   readonly #paths = new Paths()
   readonly #leaders = new Map<number, PeerId>()
   /** Who last sent each member a snapshot. */
@@ -150,6 +152,7 @@ class Simulation implements World {
     this.durability = new Durability(this.configuration, this.profile.counterMax)
     this.corruption = new Corruption(this.configuration, (member) => this.durability.isCounted(member))
     this.entryTimes = new EntryTimes(this.configuration, this.profile)
+    this.#windows = new WindowWatch(Math.max(this.profile.windowBytes, 2 * (guest?.requestBytesMax ?? 0)))
     this.#phaseEnds = this.profile.troubleMsMax
     this.members = this.configuration.members.map(
       ({ id }) => new SimMember(this, id, new SimDisk(this.timeline, this.random.fork(100 + id), { ...this.profile.disk })),
@@ -297,6 +300,8 @@ class Simulation implements World {
     if (role?.role === 'leading' && role.active) this.#established(life, role.epoch)
     const misread = this.#reads.stepped(life, core, input, effects)
     if (misread !== null) this.report(misread)
+    const overrun = this.#windows.stepped(id, core, input, effects)
+    if (overrun !== null) this.report(overrun)
     if (commitTo !== null) this.#guard(() => this.durability.committed(commitTo, `member ${id} commits`))
   }
 

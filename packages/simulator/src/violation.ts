@@ -6,7 +6,8 @@ export type Invariant =
   | 'quarantine' // a state that was found wanting is served, or replaced by itself
   | 'time' // time in entries goes back, or away from the clocks
   | 'reads' // a read point below what was committed when the read was asked
-  | 'lease' // a leader is established while another reads by lease
+  | 'window' // more is on its way than a window holds, or somebody who counts nowhere hears of what is not committed
+  | 'lease' // a leader is established, or could be, while another reads by lease
   | 'digest' // equal histories, unequal states
   | 'snapshot' // of one ZXID there are two that differ
   | 'leadership' // two established leaders of one epoch

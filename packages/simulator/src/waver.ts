@@ -9,6 +9,9 @@ const WORD_MS = 4
 /** From being torn away to being torn away again. */
 const ROUND_MS_MAX = 1500
 const MUTE_MS_MAX = 600
+/** How often whoever is torn away is another process when it is heard again: what it has promised must bind that one too. */
+const RESTART_CHANCE = 0.2
+const DOWN_MS_MAX = 50
 
 /** Looked for behind every step of the voter that is torn and of those that it may follow; `before`: the end of its history when it was let to them. */
 type Moment = (torn: Core, leaders: readonly Core[], before: Zxid) => boolean
@@ -157,7 +160,16 @@ export class Waver {
     this.#hears = planned === null || planned.side !== null
     if (this.#hears) this.#cut(this.#around(this.#side), false)
     this.#world.count('torn')
+    if (planned === null && this.#random.chance(RESTART_CHANCE)) this.#restart()
     this.#go()
+  }
+
+  #restart(): void {
+    if (this.#torn.life === null) return
+    this.#world.count('torn, and restarted')
+    if (this.#random.chance(0.5)) this.#torn.kill()
+    else this.#torn.crash()
+    this.#world.timeline.after(this.#random.span(1, DOWN_MS_MAX), 0, () => this.#torn.boot())
   }
 
   /** The round that begins next; null when there is no plan. */

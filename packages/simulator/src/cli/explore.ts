@@ -55,6 +55,7 @@ function parse(args: readonly string[]): Arguments | string {
   for (let i = 0; i < args.length; i++) {
     const [option, inline] = args[i]!.split('=', 2) as [string, string | undefined]
     if (option === '--json') {
+      if (inline !== undefined) return '--json takes no value'
       read.json = true
       continue
     }
