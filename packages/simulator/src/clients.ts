@@ -1,6 +1,6 @@
 import { AntiphonError, formatZxid } from '@antiphon/ports'
 import type { Call } from './history.ts'
-import { type KeyedRequest, TOO_LARGE_KEY } from './machine.ts'
+import { type KeyedRequest, TOO_LARGE } from './machine.ts'
 import type { SeededRandom } from './random.ts'
 import { Violation } from './violation.ts'
 import type { Life, Member, World } from './world.ts'
@@ -125,7 +125,7 @@ export class Clients {
     )
   }
 
-  /** A request whose change is above the limit: refused at its place in the order, and nobody else notices. */
+  /** A request whose change is above the limit: refused at its place in the order, and nobody else notices, those least who ask for the same key. */
   #askTooMuch(life: Life, done: () => void): void {
     this.#open++
     const end = (): void => {
@@ -140,8 +140,8 @@ export class Clients {
       id,
       origin: life.origin,
       number: ++life.requests,
-      key: TOO_LARGE_KEY,
-      expected: null,
+      key: 'c0',
+      expected: TOO_LARGE,
       value: '1',
       padding: 0,
     }

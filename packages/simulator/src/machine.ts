@@ -51,8 +51,8 @@ const OWN_EVERY_TICKS = 10
 const OWN_KEY = 'own'
 /** Stands in the state of a machine that went wrong, and of those that were made from it. No client asks for it. */
 const FLAW_KEY = 'x-flaw'
-/** What is asked under this key makes a change above the limit, and of more than the network takes in one piece. */
-export const TOO_LARGE_KEY = 'too-large'
+/** An addition that expects this makes a change above the limit, and of more than the network takes in one piece. */
+export const TOO_LARGE = 'too-large'
 const TOO_LARGE_BYTES = 1_100_000
 
 /**
@@ -153,9 +153,10 @@ export class KeyedMachine implements StateMachine<KeyedRequest, KeyedResult> {
     const after = { version: before.version + 1, amount, text: kind === 'set' || kind === 'swap' ? value : '' }
     this.#undo = { key, before: this.#speculation.get(key) }
     this.#speculation.set(key, after)
-    const filling = key === TOO_LARGE_KEY ? Math.max(context.changeBytesMax, TOO_LARGE_BYTES) : padding
+    const isTooLarge = kind === 'add' && expected === TOO_LARGE
+    const filling = isTooLarge ? Math.max(context.changeBytesMax, TOO_LARGE_BYTES) : padding
     const text = `${kind} ${id} ${origin} ${number} ${key} ${after.version} ${amount} ${value} `
-    return key === TOO_LARGE_KEY ? largeBytesOf(text, filling) : bytesOf(text, filling)
+    return isTooLarge ? largeBytesOf(text, filling) : bytesOf(text, filling)
   }
 
   unprepare(): void {

@@ -9,6 +9,8 @@ export class ReadWatch {
   /** By process: what was committed when a read that waits was asked. */
   readonly #asked = new WeakMap<Life, Map<number, Zxid>>()
 
+  /** Those that may read by lease. */
+  readonly #lessors = new Set<Life>()
   /** The highest epoch that was ever established. */
   #newest = 0
 
@@ -21,8 +23,10 @@ export class ReadWatch {
     const { role } = core.state
     if (role.name === 'leading' && role.epoch < this.#newest && core.holdsLease(nowOf(life)))
       return new Violation('lease', `member ${life.member.id} reads by lease in epoch ${role.epoch}, and epoch ${this.#newest} is established`)
-    if ((input.kind === 'tick' || input.kind === 'read') && role.name === 'leading' && core.holdsLease(nowOf(life)) && this.#canBeDeposed(life.member.id))
-      return new Violation('lease', `member ${life.member.id} reads by lease in epoch ${role.epoch}, and a quorum is free to follow another leader`)
+    if (input.kind === 'tick') {
+      const free = this.#freed()
+      if (free !== null) return free
+    }
     for (const { number, zxid } of effects.readable) {
       const asked = this.#asked.get(life)?.get(number)
       this.#asked.get(life)?.delete(number)
@@ -36,9 +40,21 @@ export class ReadWatch {
   /** `life` leads `epoch` from here on. */
   established(life: Life, epoch: number): Violation | null {
     this.#newest = Math.max(this.#newest, epoch)
+    if (this.#world.profile.readLease.ms > 0) this.#lessors.add(life)
     for (const { id, life: other } of this.#world.members) {
       if (other === null || other === life || other.core?.holdsLease(nowOf(other)) !== true) continue
       return new Violation('lease', `member ${life.member.id} is established while member ${id} reads by lease`)
+    }
+    return null
+  }
+
+  /** Somebody reads by lease although nothing stands in another leader's way. */
+  #freed(): Violation | null {
+    for (const life of this.#lessors) {
+      const role = life.core?.state.role
+      if (life.over || role?.name !== 'leading') this.#lessors.delete(life)
+      else if (life.core!.holdsLease(nowOf(life)) && this.#canBeDeposed(life.member.id))
+        return new Violation('lease', `member ${life.member.id} reads by lease in epoch ${role.epoch}, and a quorum is free to follow another leader`)
     }
     return null
   }
