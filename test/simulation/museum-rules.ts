@@ -241,6 +241,34 @@ const RULE_17: readonly Mutant[] = [
       },
     ],
   },
+  {
+    bug: '17f',
+    rule: 17,
+    name: 'what is proposed and not committed is not bounded by the window',
+    patches: [
+      {
+        file: `${CORE}/leader/broadcast.ts`,
+        text: 'bytesRoom: config.windowBytes - bytesAbove(history, state.committed),',
+        replacement: 'bytesRoom: config.windowBytes - 0 * bytesAbove(history, state.committed),',
+      },
+    ],
+  },
+]
+
+/** The speculation of machines. */
+const RULE_20: readonly Mutant[] = [
+  {
+    bug: '20a',
+    rule: 20,
+    name: 'a change that is too large is not taken back',
+    patches: [{ file: `${SHELL}/reign.ts`, text: '      if (machine.prepare !== undefined) machine.unprepare?.()\n', replacement: '' }],
+  },
+  {
+    bug: '20b',
+    rule: 20,
+    name: 'a machine is not told that its reign is over',
+    patches: [{ file: `${SHELL}/reign.ts`, text: 'machine.abandon?.()', replacement: 'void machine' }],
+  },
 ]
 
 /** Results in the table of origins, retirement of silent ones. */
@@ -359,6 +387,18 @@ const RULE_23: readonly Mutant[] = [
     name: 'a voter is free as soon as anybody looks for a leader',
     patches: [{ file: `${CORE}/lease.ts`, text: '  if (lease.to === leader && step.counted(leader)) ', replacement: '  if (step.counted(leader)) ' }],
   },
+  {
+    bug: '23f',
+    rule: 23,
+    name: 'a process that begins knows nothing of the lease that the one before it has granted',
+    patches: [
+      {
+        file: `${CORE}/lease-promise.ts`,
+        text: 'to === config.self ? now : now + holdMs(config)',
+        replacement: 'to === config.self ? now : now',
+      },
+    ],
+  },
 ]
 
 /** The median of the clocks. */
@@ -450,4 +490,4 @@ const RULE_28: readonly Mutant[] = [
 ]
 
 /** What proves the whole form of rules that no row of the museum speaks of: each takes one of their promises away. */
-export const RULE_MUTANTS: readonly Mutant[] = [...RULE_2, ...RULE_12, ...RULE_14, ...RULE_17, ...RULE_22, ...RULE_23, ...RULE_24, ...RULE_28]
+export const RULE_MUTANTS: readonly Mutant[] = [...RULE_2, ...RULE_12, ...RULE_14, ...RULE_17, ...RULE_20, ...RULE_22, ...RULE_23, ...RULE_24, ...RULE_28]
