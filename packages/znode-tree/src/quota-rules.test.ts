@@ -103,6 +103,22 @@ describe('hard limits', () => {
   })
 })
 
+test('what a stats node says changes without an event, and without its Stat (client-protocol.md section 8, last row of the table)', () => {
+  const { stage, holder } = limited('count=-1,bytes=-1')
+  const heard: string[] = []
+  const watcher = { notify: ({ type, path }: { type: string; path: string }) => void heard.push(`${type} ${path}`), mayRead: () => true }
+  const path = '/zookeeper/quota/q/zookeeper_stats'
+  for (const kind of ['data', 'children', 'persistent'] as const) stage.leader.watches.add(watcher, path, kind)
+  stage.leader.watches.add(watcher, '/zookeeper', 'recursive')
+  const { stat } = stage.leader.reader.get(path)
+  holder.writeAll([create('/q/b', { data: 'x' })])
+  expect(stage.leader.reader.get(path)).toMatchObject({
+    stat: { mzxid: stat.mzxid, mtime: stat.mtime, version: 0 },
+    data: new TextEncoder().encode('count=3,bytes=4'),
+  })
+  expect(heard).toEqual([])
+})
+
 describe('soft limits', () => {
   test('only warn, once, until what is there was within them again', () => {
     const { holder, warnings } = limited('count=3,bytes=-1')

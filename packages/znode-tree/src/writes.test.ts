@@ -202,3 +202,22 @@ test('a write that fails has its ZXID, which its result carries, and is a change
   }
   expect(listener.heard).toEqual([])
 })
+
+test('what the leader does by itself tells watches as any other change: a node that is reaped, the configuration (client-protocol.md section 8)', () => {
+  const stage = new Stage({ config: 'version=7' })
+  const holder = stage.open()
+  holder.writeAll([create('/p'), create('/p/box', { mode: 'container' }), create('/p/box/child'), remove('/p/box/child')])
+  const listener = new Listener()
+  const { watches } = stage.follower
+  for (const path of ['/p/box', '/zookeeper/config']) for (const kind of ['data', 'children'] as const) watches.add(listener, path, kind)
+  watches.add(listener, '/p', 'children')
+  const recursive = new Listener()
+  watches.add(recursive, '/', 'recursive')
+  const reaped = stage.ask({ kind: 'reap', path: '/p/box' })
+  const set = stage.ask({ kind: 'setConfig', data: bytes('version=7') })
+  const all = ['deleted /p/box', 'childrenChanged /p', 'dataChanged /zookeeper/config']
+  expect(listener.heard.map(({ zxid }) => zxid)).toEqual([reaped.zxid, reaped.zxid, set.zxid])
+  expect(listener.take()).toEqual(all)
+  expect(recursive.take()).toEqual([all[0], all[2]])
+  expect(statOf(stage, '/p')).toMatchObject({ pzxid: reaped.zxid, numChildren: 0 })
+})
