@@ -135,7 +135,10 @@ describe('every operation refuses by its own code (AsyncOpsTest)', () => {
     for (const path of ['/', '/zookeeper', '/zookeeper/config', '/zookeeper/quota']) expect(await refusalOf(session.delete(path))).toBe('BAD_ARGUMENTS')
     expect(await refusalOf(session.create(`${at}/y`, '', { acl: null as never }))).toBe('INVALID_ARGUMENT')
     expect(await refusalOf(session.create(`${at}/y`, '', { mode: 'odd' as CreateMode }))).toBe('INVALID_ARGUMENT')
-    expect(await refusalOf(session.multiRead([{ exists: at } as never]))).toBe('INVALID_ARGUMENT')
+    for (const reads of [[{ exists: at }], [null], [5], null, 'x']) expect(await refusalOf(session.multiRead(reads as never))).toBe('INVALID_ARGUMENT')
+    for (const credential of [5, null, undefined]) expect(await refusalOf(session.addAuth('digest', credential as never))).toBe('INVALID_ARGUMENT')
+    for (const identities of [[null], [{ scheme: 'ip' }], 'ip'])
+      expect(await refusalOf(openSession(ensemble.get(1), { identities: identities as never }))).toBe('INVALID_ARGUMENT')
   })
 })
 

@@ -63,9 +63,15 @@ function validate(options: SessionOptions & SessionSources): void {
   const { timeoutMs, resume, local, identities } = options
   if (timeoutMs !== undefined && !(Number.isFinite(timeoutMs) && timeoutMs > 0)) throw invalidArgument(`\`timeoutMs\` is ${timeoutMs}, not a positive number`)
   if (local !== undefined && typeof local !== 'boolean') throw invalidArgument('`local` is true or false')
-  if (identities !== undefined && !Array.isArray(identities)) throw invalidArgument('`identities` is an array')
+  if (identities !== undefined && !(Array.isArray(identities) && identities.every(isIdentity)))
+    throw invalidArgument('`identities` is an array of { scheme, id }, both texts')
   if (resume === undefined) return
   if (local === true) throw invalidArgument('a session that is resumed is not local')
   if (typeof resume.id !== 'bigint' || !(resume.password instanceof Uint8Array) || resume.password.length !== 16)
     throw invalidArgument('`resume` wants the id of a session, a bigint, and its password, 16 bytes')
+}
+
+function isIdentity(identity: unknown): boolean {
+  const { scheme, id } = (identity ?? {}) as Record<string, unknown>
+  return typeof scheme === 'string' && typeof id === 'string'
 }

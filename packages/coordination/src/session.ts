@@ -164,7 +164,7 @@ export class ReplicaSession implements Session {
   }
 
   async multiRead(reads: readonly ReadRequest[], options: ReadOptions = {}): Promise<readonly ReadResult[]> {
-    if (!Array.isArray(reads)) throw invalidArgument('the reads are an array of { getData: path } and { getChildren: path }')
+    if (!isReads(reads)) throw invalidArgument('the reads are an array of { getData: path } and { getChildren: path }')
     const targets = reads.map((read) => ('getData' in read ? { data: this.#root.in(read.getData) } : { children: this.#root.in(read.getChildren) }))
     await this.#core.read(options)
     return targets.map((target, index) => {
@@ -268,6 +268,10 @@ export class ReplicaSession implements Session {
       throw thrown
     }
   }
+}
+
+function isReads(reads: unknown): boolean {
+  return Array.isArray(reads) && reads.every((read: unknown) => typeof read === 'object' && read !== null)
 }
 
 function limitsOf({ signal, timeoutMs }: CallOptions): CallOptions {

@@ -72,7 +72,7 @@ export class Requests {
   encode(request: ZnodeRequest): Uint8Array {
     const writer = this.#writer
     writer.reset()
-    switch (request.kind) {
+    switch (request?.kind) {
       case 'write':
         this.#encodeWrite(request)
         break
@@ -126,15 +126,15 @@ export class Requests {
     writer.safe(attachment(zxid))
     writer.u8(local === true ? 1 : 0)
     writer.identities(identitiesOf(identities))
-    if (operation.type !== 'multi') {
-      if ((operation as { type: string }).type === 'check') throw invalidArgument('a check can stand in a multi only')
+    if (operation?.type !== 'multi') {
+      if ((operation as { type: string } | undefined)?.type === 'check') throw invalidArgument('a check can stand in a multi only')
       return this.#encodeOperation(operation)
     }
     if (!Array.isArray(operation.operations)) throw invalidArgument('the operations of a multi are no array')
     writer.u8(OP_MULTI)
     writer.count(operation.operations.length)
     for (const part of operation.operations as readonly MultiPart[]) {
-      const { type } = part as WriteOperation | MultiPart
+      const type = (part as WriteOperation | MultiPart | null)?.type
       if (type === 'setAcl' || type === 'multi') throw invalidArgument(`a multi can not hold a ${type}`)
       this.#encodeOperation(part)
     }
@@ -142,7 +142,7 @@ export class Requests {
 
   #encodeOperation(operation: MultiPart | SetAclOperation): void {
     const writer = this.#writer
-    switch (operation.type) {
+    switch (operation?.type) {
       case 'create': {
         const mode = MODES.get(operation.mode)
         if (mode === undefined) throw invalidArgument(`there is no create mode ${String(operation.mode)}`, `The modes are: ${CREATE_MODES.join(', ')}.`)
@@ -174,7 +174,7 @@ export class Requests {
         writer.acl(aclOf(operation.acl))
         return
       default:
-        throw invalidArgument(`there is no operation ${String((operation as { type?: unknown }).type)}`)
+        throw invalidArgument(`there is no operation ${String((operation as { type?: unknown } | null)?.type)}`)
     }
   }
 

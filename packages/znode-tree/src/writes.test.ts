@@ -221,3 +221,53 @@ test('what the leader does by itself tells watches as any other change: a node t
   expect(recursive.take()).toEqual([all[0], all[2]])
   expect(statOf(stage, '/p')).toMatchObject({ pzxid: reaped.zxid, numChildren: 0 })
 })
+
+test('what is no request is INVALID_ARGUMENT, and no entry', () => {
+  const stage = new Stage()
+  const holder = stage.open()
+  const counter = stage.counter
+  const odd: unknown[] = [
+    null,
+    undefined,
+    5,
+    {},
+    { type: 'sync' },
+    { type: 'multi' },
+    { type: 'multi', operations: [null] },
+    { type: 'multi', operations: [5] },
+  ]
+  const create = { type: 'create', path: '/a', data: null, acl: OPEN_ACL, mode: 'persistent', ttlMs: 0 }
+  const fields = [
+    { path: 5 },
+    { data: 'x' },
+    { acl: null },
+    { acl: [null] },
+    { acl: [{ perms: 1.5, scheme: 'world', id: 'anyone' }] },
+    { mode: 'toString' },
+    { ttlMs: 1.5 },
+  ]
+  for (const operation of [
+    ...odd,
+    ...fields.map((field) => ({ ...create, ...field })),
+    { type: 'delete', path: '/a' },
+    { type: 'delete', path: '/a', version: 2 ** 31 },
+  ]) {
+    expect(() => holder.write(operation as never), JSON.stringify(operation)).toThrow(
+      expect.objectContaining({ code: 'INVALID_ARGUMENT', outcome: 'rejected' }),
+    )
+  }
+  for (const request of [
+    null,
+    undefined,
+    5,
+    {},
+    { kind: 'odd' },
+    { kind: 'reap' },
+    { kind: 'createSession', peer: 1 },
+    { ...holder.request(setData('/', '')), session: 5 },
+  ]) {
+    expect(() => stage.ask(request as never)).toThrow(expect.objectContaining({ code: 'INVALID_ARGUMENT' }))
+  }
+  expect(() => stage.leader.watches.add(new Listener(), '/', 'all' as never)).toThrow(expect.objectContaining({ code: 'INVALID_ARGUMENT' }))
+  expect([stage.counter, stage.leader.watches.size]).toEqual([counter, 0])
+})

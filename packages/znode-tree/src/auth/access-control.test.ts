@@ -330,15 +330,18 @@ describe('what is told', () => {
   })
 })
 
-test('a scheme that throws where a watch is asked has matched nobody, and stops nobody', () => {
-  const scheme: AuthScheme = {
-    name: 'broken',
-    authenticate: () => null,
-    isValid: () => true,
-    matches: () => {
-      throw new Error('broken')
-    },
+test('a scheme that throws has matched nobody, knows no id, shows nothing and tells nothing (client-protocol.md 9: provider error)', () => {
+  const fail = (): never => {
+    throw new Error('broken')
   }
-  const access = new AccessControl({ schemes: [scheme] })
-  expect(access.permits([{ perms: ALL, scheme: 'broken', id: 'x' }], READ, [{ scheme: 'broken', id: 'x' }])).toBe(false)
+  const broken = new AccessControl({ schemes: [{ name: 'broken', authenticate: fail, isValid: fail, matches: fail, userName: fail }] })
+  expect(broken.permits([acl(ALL, 'broken', 'x')], READ, [who('broken', 'x')])).toBe(false)
+  expect(broken.fixAcl([acl(ALL, 'broken', 'x')], [])).toBeNull()
+  expect(errorOf(() => broken.authenticate('broken', bytes('x')))).toMatchObject({ refusal: 'AUTH_FAILED' })
+  expect(broken.whoAmI([who('broken', 'secret')])).toEqual([who('broken', '')])
+})
+
+test('a credential is bytes', () => {
+  for (const credential of ['ann:1', null, 5, [1]])
+    expect(errorOf(() => access.authenticate('digest', credential as never))).toMatchObject({ code: 'INVALID_ARGUMENT' })
 })

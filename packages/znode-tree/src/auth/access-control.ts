@@ -1,4 +1,4 @@
-import { AntiphonError } from '@antiphon/ports'
+import { AntiphonError, invalidArgument } from '@antiphon/ports'
 import { znodeError } from '../errors.ts'
 import type { AuthScheme, ZnodeTreeOptions } from '../machine-types.ts'
 import { type Acl, type Identity, OPEN_ACL } from '../types.ts'
@@ -31,9 +31,9 @@ export class AccessControl {
       name,
       isAuthenticated: true,
       authenticate: (credential) => scheme.authenticate(credential),
-      isValid: (id) => scheme.isValid(id),
-      matches: (identity, aclId) => isMatch(scheme, identity, aclId),
-      userName: (identity) => scheme.userName?.(identity) ?? identity,
+      isValid: (id) => attempt(() => scheme.isValid(id) === true, false),
+      matches: (identity, aclId) => attempt(() => scheme.matches(identity, aclId) === true, false),
+      userName: (identity) => attempt(() => scheme.userName?.(identity) ?? identity, ''),
     })
   }
 
@@ -84,13 +84,14 @@ export class AccessControl {
     return this.#schemes.get(entry.scheme)?.isValid(entry.id) ?? false
   }
 
-  /** The identities that a credential shows. @throws AntiphonError REFUSED (AUTH_FAILED): of an unknown scheme, or it shows nothing */
+  /** The identities that a credential shows. @throws AntiphonError REFUSED (AUTH_FAILED): of an unknown scheme, it shows nothing, or the scheme fails over it */
   authenticate(scheme: string, credential: Uint8Array): readonly Identity[] {
     const known = this.#schemes.get(scheme)
     if (known === undefined) throw znodeError('AUTH_FAILED', null, `AUTH_FAILED: there is no scheme ${scheme} to authenticate by`)
-    const identities = known.authenticate(credential)
-    if (identities === null) throw znodeError('AUTH_FAILED', null, `AUTH_FAILED: the credential shows nothing to the scheme ${scheme}`)
-    return identities
+    if (!(credential instanceof Uint8Array)) throw invalidArgument('a credential is a Uint8Array')
+    const identities = attempt(() => known.authenticate(credential), null)
+    if (!Array.isArray(identities)) throw znodeError('AUTH_FAILED', null, `AUTH_FAILED: the credential shows nothing to the scheme ${scheme}`)
+    return identities as readonly Identity[]
   }
 
   /** What of `identities` may be told: of a digest the user, of a scheme that says how what it says, of others all. */
@@ -99,12 +100,12 @@ export class AccessControl {
   }
 }
 
-/** Watches are asked in the midst of `apply`, where nothing may throw: a scheme that does has matched nobody. */
-function isMatch(scheme: AuthScheme, identity: string, aclId: string): boolean {
+/** Schemes are asked in the midst of `prepare` and `apply`, where nothing may throw: one that does has matched nobody, and knows no id. */
+function attempt<T>(ask: () => T, otherwise: T): T {
   try {
-    return scheme.matches(identity, aclId) === true
+    return ask()
   } catch {
-    return false
+    return otherwise
   }
 }
 

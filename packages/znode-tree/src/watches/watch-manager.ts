@@ -1,4 +1,4 @@
-import type { Zxid } from '@antiphon/ports'
+import { invalidArgument, type Zxid } from '@antiphon/ports'
 import { NO_NODE } from '../data-tree-types.ts'
 import type { Watches } from '../machine-types.ts'
 import { parentPath } from '../path.ts'
@@ -6,6 +6,8 @@ import type { Acl, WatchEvent, WatchEventType, Watcher, WatchKind } from '../typ
 import { CatchUp, type MissedBelow, type WatchedState } from './catch-up.ts'
 import { RecursiveTable } from './recursive-table.ts'
 import { ABSENT, CHILDREN, DATA, LASTING, ONCE, Owner, RECURSIVE, type Registration, WatchTable } from './table.ts'
+
+const KINDS: readonly WatchKind[] = ['data', 'children', 'persistent', 'recursive']
 
 type MissedWatch = Parameters<Watches['resume']>[2][number]
 
@@ -30,6 +32,7 @@ export class WatchManager implements Watches {
   }
 
   add(watcher: Watcher, path: string, kind: WatchKind): void {
+    if (!KINDS.includes(kind)) throw invalidArgument(`there is no watch of kind ${String(kind)}`, `Use one of ${KINDS.join(', ')}.`)
     let owner = this.#owners.get(watcher)
     if (owner === undefined) {
       owner = new Owner(watcher)
