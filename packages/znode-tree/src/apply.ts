@@ -11,6 +11,9 @@ import {
   MULTI,
   MULTI_FAILED,
   OPEN_SESSION,
+  PART_BEFORE,
+  PART_BEHIND,
+  PART_FAILED,
   REAP,
   SET_ACL,
   SET_CONFIG,
@@ -152,11 +155,17 @@ export class ChangeApplier {
 
   #failedMulti(): ZnodeResult | undefined {
     const reader = this.#reader
-    const [count, before, error] = [reader.count(), reader.count(), errorOfNumber(reader.i16())]
-    if (before >= count) throw corrupt(`part ${before} of ${count} has failed`)
-    if (!this.#isResultDue) return undefined
+    const error = errorOfNumber(reader.i16())
     const results: OperationResult[] = []
-    for (let part = 0; part < count; part++) results.push({ type: 'error', error: part < before ? 'OK' : part === before ? error : 'RUNTIME_INCONSISTENCY' })
+    let expected = PART_BEFORE
+    for (let rest = reader.countOf(1); rest > 0; rest--) {
+      const part = reader.u8()
+      if (expected === PART_BEFORE && part === PART_FAILED) expected = PART_BEHIND
+      else if (part !== expected) throw corrupt('the parts of a failed multi are out of order')
+      if (this.#isResultDue) results.push({ type: 'error', error: part === PART_BEFORE ? 'OK' : part === PART_FAILED ? error : 'RUNTIME_INCONSISTENCY' })
+    }
+    if (expected === PART_BEFORE) throw corrupt('no part of a failed multi has failed')
+    if (!this.#isResultDue) return undefined
     return { zxid: this.#zxid, type: 'multi', results }
   }
 

@@ -3,7 +3,7 @@
  *
  *   FAILED           i16 error code: a write that came to nothing, and has its ZXID all the same
  *   MULTI            count, changes (those of CREATE to CHECK)
- *   MULTI_FAILED     count of the parts, count of those before the one that failed, i16 error code
+ *   MULTI_FAILED     i16 error code, count of the parts, u8 for each: PART_BEFORE, one PART_FAILED, PART_BEHIND
  *   CREATE           u8 node kind, text path with its number, data, acl as it is stored; EPHEMERAL: u64 session; TTL: u64 milliseconds
  *   DELETE           text path
  *   SET_DATA         text path, i32 version that results, data
@@ -28,6 +28,10 @@ export const ATTACH = 10
 export const CLOSE = 11
 export const REAP = 12
 export const SET_CONFIG = 13
+
+export const PART_BEFORE = 0
+export const PART_FAILED = 1
+export const PART_BEHIND = 2
 
 /** Of `/zookeeper/config` after each write, as in ZooKeeper. */
 export const CONFIG_VERSION = -1

@@ -1,6 +1,6 @@
 import { type AntiphonError, corrupt, type PrimaryContext } from '@antiphon/ports'
 import type { AccessControl } from '../auth/access-control.ts'
-import { FAILED, MULTI, MULTI_FAILED } from '../changes.ts'
+import { FAILED, MULTI, MULTI_FAILED, PART_BEFORE, PART_BEHIND, PART_FAILED } from '../changes.ts'
 import { ByteReader } from '../codec/reader.ts'
 import { ByteWriter } from '../codec/writer.ts'
 import type { DataTree } from '../data-tree-types.ts'
@@ -132,7 +132,7 @@ function writeMultiFailure({ change, warnings }: Preparation, count: number, bef
   warnings.begin()
   change.reset()
   change.u8(MULTI_FAILED)
-  change.count(count)
-  change.count(before)
   change.i16(ZNODE_ERRORS[error])
+  change.count(count)
+  for (let part = 0; part < count; part++) change.u8(part < before ? PART_BEFORE : part === before ? PART_FAILED : PART_BEHIND)
 }
