@@ -127,10 +127,10 @@ export class Replicas {
     this.#leader.leading?.(this.#context())
   }
 
-  /** Time passes in which something is heard of `others` alone. What the leader asks for then: not before the session's time is up, nor more than a bucket and two ticks later. */
+  /** Time passes in which something is heard of `others` alone. What the leader asks for then: not before the session's time is up, nor more than a bucket and a tick later. */
   silence(session: SessionId, others: readonly SessionId[], timeoutMs: number): readonly ZnodeRequest[] {
     this.#hear([session, ...others])
-    for (let ms = TICK_MS; ms <= timeoutMs + BUCKET_MS + 2 * TICK_MS; ms += TICK_MS) {
+    for (let ms = TICK_MS; ms <= timeoutMs + BUCKET_MS + TICK_MS; ms += TICK_MS) {
       this.#passedMs += TICK_MS
       // That a container may go is asked too, and is not done here.
       const requests = this.#leader.tick!(this.#context()).filter(({ kind }) => kind !== 'reap')
@@ -144,7 +144,7 @@ export class Replicas {
   #hear(sessions: readonly SessionId[]): void {
     for (const session of sessions) this.first.touch(session)
     const note = this.first.note!()
-    if (note !== null) this.#leader.heard!(1 as PeerId, note)
+    if (note !== null) this.#leader.heard!(1 as PeerId, note, this.#context().monotonic)
   }
 
   compare(): Uint8Array {
@@ -177,7 +177,7 @@ export class Replicas {
   #context(): PrimaryContext {
     const zxid = (zxidOf(this.#step) + this.#probes) as Zxid
     const time = timeOf(this.#step)
-    return { epoch: 1, zxid, time, monotonic: time + this.#passedMs, changeBytesMax: 1 << 26, random: () => 0 }
+    return { epoch: 1, zxid, time, monotonic: time + this.#passedMs, tickMs: TICK_MS, changeBytesMax: 1 << 26, random: () => 0 }
   }
 }
 

@@ -68,7 +68,15 @@ export class DrivenTree {
 
   #context(): PrimaryContext {
     const time = this.#time
-    return { epoch: 1, zxid: zxidOf(1, this.#applied + this.#ends.length + 1), time, monotonic: time, changeBytesMax: BATCH_BYTES, random: () => 4 }
+    return {
+      epoch: 1,
+      zxid: zxidOf(1, this.#applied + this.#ends.length + 1),
+      time,
+      monotonic: time,
+      tickMs: 100,
+      changeBytesMax: BATCH_BYTES,
+      random: () => 4,
+    }
   }
 }
 

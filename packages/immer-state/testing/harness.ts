@@ -25,7 +25,7 @@ export function batchOf(changes: readonly Uint8Array[], firstCounter = 1, ours =
 
 export function contextOf(overrides: Partial<PrimaryContext> = {}): PrimaryContext {
   let drawn = 0
-  return { epoch: 1, zxid: zxidOf(1, 1), time: 1_700_000_000_000, monotonic: 0, changeBytesMax: 1024 * 1024, random: () => ++drawn, ...overrides }
+  return { epoch: 1, zxid: zxidOf(1, 1), time: 1_700_000_000_000, monotonic: 0, tickMs: 100, changeBytesMax: 1024 * 1024, random: () => ++drawn, ...overrides }
 }
 
 // biome-ignore lint/suspicious/noExplicitAny: requests and results are the machines' own.

@@ -30,7 +30,8 @@ export interface StateMachine<Request = unknown, Result = unknown> {
   tick?(context: PrimaryContext): readonly Request[]
   /** Unreplicated words that ride on heartbeats to the leader. May be lost. */
   note?(): Uint8Array | null
-  heard?(from: PeerId, note: Uint8Array): void
+  /** On the primary: a note that came; `monotonic` as in `PrimaryContext`. */
+  heard?(from: PeerId, note: Uint8Array, monotonic: Millis): void
   /** On every replica, in order, deterministic, one call per batch; one result per change. Time comes only from the entries. Throwing stops the replica. */
   apply(batch: CommittedBatch): readonly Result[]
   /** A view fixed at the moment of the call, serialised lazily in slices while `apply` goes on: identical bytes on every replica at the same ZXID. */
@@ -83,6 +84,8 @@ export interface PrimaryContext {
   readonly time: Millis
   /** This process's own clock, which no one sets: for spans. It stands in no change, and means nothing to another process. */
   readonly monotonic: Millis
+  /** What lies between two calls of `tick`, and two heartbeats to everybody, unless the replica is late. */
+  readonly tickMs: Millis
   /** Largest change in bytes; a larger one is taken back (`unprepare`) and refused with TOO_LARGE. */
   readonly changeBytesMax: number
   /** Random, for the primary alone: what it yields must stand in the change. 0 <= x < 2^32, integers. */

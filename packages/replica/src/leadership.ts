@@ -71,9 +71,10 @@ export class Leadership {
     const primary = this.#host.primary()
     if (primary === null) return
     const { machines, requestBytesMax: changeBytesMax, originWindow, retireOriginTicks } = resolved
+    const { tickMs } = resolved.core
     try {
       this.#reign = new Reign(
-        { machines, forwarding, links, random, clock, changeBytesMax, originWindow, retireOriginTicks, trouble },
+        { machines, forwarding, links, random, clock, tickMs, changeBytesMax, originWindow, retireOriginTicks, trouble },
         this.#inbox,
         primary,
         applier.table,

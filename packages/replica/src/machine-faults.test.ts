@@ -1,4 +1,4 @@
-import { AntiphonError, type LogStore } from '@antiphon/ports'
+import { AntiphonError, type LogStore, systemClock } from '@antiphon/ports'
 import { memoryStorage } from '@antiphon/storage-memory'
 import { expect, test } from 'vitest'
 import { Ensemble, failure, itemsOf, ListMachine, until } from './ensemble.test-support.ts'
@@ -49,7 +49,8 @@ test('a signal that is none is refused before anything is taken', async () => {
 test('a note that is none, or too long for a heartbeat, is left out and told of; the others go', () => {
   const troubles: AntiphonError[] = []
   const noting = (note: unknown) => ({ name: 'm', machine: { note: () => note } as never })
-  const notes = new Notes([noting('text'), noting(new Uint8Array(70_000)), noting(null), noting(new Uint8Array([7]))], (error) => troubles.push(error))
+  const machines = [noting('text'), noting(new Uint8Array(70_000)), noting(null), noting(new Uint8Array([7]))]
+  const notes = new Notes(machines, systemClock(), (error) => troubles.push(error))
   expect(notes.gather()).toEqual([{ machine: 4, note: new Uint8Array([7]) }])
   expect(troubles.map(({ code }) => code)).toEqual(['INVALID_ARGUMENT', 'INVALID_ARGUMENT'])
 })

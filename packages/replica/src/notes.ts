@@ -1,5 +1,5 @@
 import type { PeerId, Pong } from '@antiphon/consensus-core'
-import type { AntiphonError } from '@antiphon/ports'
+import type { AntiphonError, Clock } from '@antiphon/ports'
 import { machineThrew, unfitNote } from './errors.ts'
 import type { AnyMachine, NamedMachine } from './settings.ts'
 
@@ -9,10 +9,12 @@ const NOTE_BYTES_MAX = 64 * 1024
 /** Machines' unreplicated words, that ride on heartbeats to the leader. They may be lost: a machine that throws here loses its own, and nothing else. */
 export class Notes {
   readonly #machines: readonly NamedMachine[]
+  readonly #clock: Clock
   readonly #trouble: (error: AntiphonError) => void
 
-  constructor(machines: readonly NamedMachine[], trouble: (error: AntiphonError) => void) {
+  constructor(machines: readonly NamedMachine[], clock: Clock, trouble: (error: AntiphonError) => void) {
     this.#machines = machines
+    this.#clock = clock
     this.#trouble = trouble
   }
 
@@ -32,7 +34,9 @@ export class Notes {
 
   /** On the primary: what was said at `from`. */
   hear(from: PeerId, notes: Pong['notes']): void {
-    for (const { machine, note } of notes) this.#call('heard', machine, (named) => named.heard?.(from, note))
+    if (notes.length === 0) return
+    const now = this.#clock.monotonic()
+    for (const { machine, note } of notes) this.#call('heard', machine, (named) => named.heard?.(from, note, now))
   }
 
   #call(what: string, number: number, call: (machine: AnyMachine) => void): void {

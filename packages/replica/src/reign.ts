@@ -18,6 +18,7 @@ export interface ReignHost {
   readonly links: Links
   readonly random: Random
   readonly clock: Clock
+  readonly tickMs: Millis
   readonly changeBytesMax: number
   readonly originWindow: number
   readonly retireOriginTicks: number
@@ -35,10 +36,12 @@ class Context implements PrimaryContext {
   zxid: Zxid = ZERO
   time: Millis = 0
   monotonic: Millis = 0
+  readonly tickMs: Millis
   readonly changeBytesMax: number
   readonly #random: Random
 
-  constructor(changeBytesMax: number, random: Random) {
+  constructor(tickMs: Millis, changeBytesMax: number, random: Random) {
+    this.tickMs = tickMs
     this.changeBytesMax = changeBytesMax
     this.#random = random
   }
@@ -80,7 +83,7 @@ export class Reign {
     this.#undeclared = undeclared
     this.epoch = primary.epoch
     this.#table = applied.copy()
-    this.#context = new Context(host.changeBytesMax, host.random)
+    this.#context = new Context(host.tickMs, host.changeBytesMax, host.random)
     this.#begin(primary)
     for (const { machine } of host.machines) machine.leading?.(this.#context)
   }

@@ -148,7 +148,7 @@ export class Shell {
       failed: (error) => this.#onStoreFailed(error),
       trouble,
     })
-    this.#notes = new Notes(resolved.machines, trouble)
+    this.#notes = new Notes(resolved.machines, clock, trouble)
     this.#leadership = new Leadership({
       resolved,
       clock,

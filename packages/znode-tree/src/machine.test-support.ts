@@ -77,6 +77,7 @@ export class Stage {
   epoch = 1
   time = START_TIME
   monotonic = 5000
+  tickMs = 100
   counter = 0
   readonly #pending: { readonly change: Uint8Array; readonly zxid: Zxid; readonly time: number }[] = []
 
@@ -87,8 +88,8 @@ export class Stage {
   }
 
   get context(): PrimaryContext {
-    const { epoch, time, monotonic } = this
-    return { epoch, zxid: zxidOf(epoch, this.counter + 1), time, monotonic, changeBytesMax: 1024 * 1024, random: () => 4 }
+    const { epoch, time, monotonic, tickMs } = this
+    return { epoch, zxid: zxidOf(epoch, this.counter + 1), time, monotonic, tickMs, changeBytesMax: 1024 * 1024, random: () => 4 }
   }
 
   /** Prepared, and not applied before `flush`. */
@@ -172,7 +173,7 @@ export class Stage {
   /** What is held at `from` is told to the leader. */
   hear(from: ZnodeTree, peer = 2): void {
     const note = from.note!()
-    if (note !== null) this.leader.heard!(peer as PeerId, note)
+    if (note !== null) this.leader.heard!(peer as PeerId, note, this.monotonic)
   }
 }
 

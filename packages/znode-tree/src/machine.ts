@@ -1,4 +1,4 @@
-import type { CommittedBatch, PeerId, PrimaryContext, Proposer, Zxid } from '@antiphon/ports'
+import type { CommittedBatch, Millis, PeerId, PrimaryContext, Proposer, Zxid } from '@antiphon/ports'
 import { ZERO } from '@antiphon/ports'
 import { type AppliedState, ChangeApplier, type SessionWitness } from './apply.ts'
 import { AccessControl } from './auth/access-control.ts'
@@ -139,9 +139,9 @@ class ZnodeTreeMachine implements ZnodeTree, SessionWitness {
 
   // The port: on the primary
 
-  leading({ monotonic }: PrimaryContext): void {
+  leading({ monotonic, tickMs }: PrimaryContext): void {
     this.#forget()
-    this.#expiry.begin(this.#sessions.values(), monotonic)
+    this.#expiry.begin(this.#sessions.values(), monotonic, tickMs)
     this.#reaper.begin(monotonic)
   }
 
@@ -153,7 +153,7 @@ class ZnodeTreeMachine implements ZnodeTree, SessionWitness {
   prepare(request: Uint8Array, context: PrimaryContext): Uint8Array {
     const change = this.#preparer.prepare(request, context)
     const { session } = this.#preparer
-    if (session !== 0n) this.#heardOf(session)
+    if (session !== 0n) this.#heardOf(session, context.monotonic)
     return change
   }
 
@@ -178,8 +178,8 @@ class ZnodeTreeMachine implements ZnodeTree, SessionWitness {
     return this.#touches.note()
   }
 
-  heard(_from: PeerId, note: Uint8Array): void {
-    for (const id of sessionsOfNote(note)) this.#heardOf(id)
+  heard(_from: PeerId, note: Uint8Array, monotonic: Millis): void {
+    for (const id of sessionsOfNote(note)) this.#heardOf(id, monotonic)
   }
 
   // The port: on every replica
@@ -259,9 +259,9 @@ class ZnodeTreeMachine implements ZnodeTree, SessionWitness {
     this.#isConfigAsked = false
   }
 
-  #heardOf(id: SessionId): void {
+  #heardOf(id: SessionId, monotonic: Millis): void {
     const session = this.#sessions.get(id)
-    if (session !== undefined) this.#expiry.touch(session)
+    if (session !== undefined) this.#expiry.touch(session, monotonic)
   }
 
   #closeDue(requests: ZnodeRequest[]): void {

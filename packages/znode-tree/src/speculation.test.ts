@@ -102,7 +102,7 @@ class Primary {
 
   get #context(): PrimaryContext {
     const number = this.changes.length + 1
-    return { epoch: 1, zxid: zxidOf(1, number), time: START_TIME + 20 * number, monotonic: 0, changeBytesMax: 1 << 20, random: () => 4 }
+    return { epoch: 1, zxid: zxidOf(1, number), time: START_TIME + 20 * number, monotonic: 0, tickMs: 100, changeBytesMax: 1 << 20, random: () => 4 }
   }
 
   /** Null: refused. */
@@ -204,7 +204,7 @@ test('a reign that ends leaves nothing of what it has prepared', () => {
       for (const step of program) lost.prepare(step)
       changes.length = kept
       machine.abandon!()
-      machine.leading!({ epoch: 2, zxid: zxidOf(1, kept + 1), time: START_TIME, monotonic: 0, changeBytesMax: 1 << 20, random: () => 4 })
+      machine.leading!({ epoch: 2, zxid: zxidOf(1, kept + 1), time: START_TIME, monotonic: 0, tickMs: 100, changeBytesMax: 1 << 20, random: () => 4 })
       for (const step of program)
         if (step.kind !== 'attach' && step.kind !== 'close' && step.kind !== 'write') expect(lost.prepare(step)).toEqual(fresh.prepare(step))
     }),
@@ -227,7 +227,7 @@ test('what is no request is refused, and leaves nothing', () => {
       const bad = clean.slice(0, Math.max(1, clean.length - (length > 100 ? 0 : length)))
       for (const { at, value } of flips) bad[at % bad.length] = value
       try {
-        machine.prepare!(bad, { epoch: 1, zxid: zxidOf(1, 2), time: START_TIME, monotonic: 0, changeBytesMax: 1 << 20, random: () => 4 })
+        machine.prepare!(bad, { epoch: 1, zxid: zxidOf(1, 2), time: START_TIME, monotonic: 0, tickMs: 100, changeBytesMax: 1 << 20, random: () => 4 })
         machine.unprepare!()
       } catch (thrown) {
         expect(thrown).toBeInstanceOf(AntiphonError)

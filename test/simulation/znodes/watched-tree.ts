@@ -66,8 +66,8 @@ export class WatchedTree implements StateMachine<Wish | ZnodeRequest, ZnodeResul
   note(): Uint8Array | null {
     return this.#tree.note!()
   }
-  heard(from: PeerId, note: Uint8Array): void {
-    this.#tree.heard!(from, note)
+  heard(from: PeerId, note: Uint8Array, monotonic: number): void {
+    this.#tree.heard!(from, note, monotonic)
   }
 
   apply(batch: CommittedBatch): readonly ZnodeResult[] {

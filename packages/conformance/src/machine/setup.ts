@@ -27,6 +27,7 @@ export function contextOf(number: number): PrimaryContext {
     zxid: zxidOf(number),
     time: timeOf(number),
     monotonic: timeOf(number) - timeOf(0),
+    tickMs: 100,
     changeBytesMax: 1 << 20,
     random() {
       state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0

@@ -9,6 +9,7 @@ export interface Given {
   readonly zxid: Zxid
   readonly time: number
   readonly monotonic: number
+  readonly tickMs: number
   readonly changeBytesMax: number
   /** What it drew. */
   readonly drawn: number[]
@@ -23,7 +24,7 @@ export type MachineEvent =
   | { readonly kind: 'prepare'; readonly request: Uint8Array; readonly given: Given /** Null: refused. */; readonly change: Uint8Array | null }
   | { readonly kind: 'unprepare' | 'abandon' }
   | { readonly kind: 'tick'; readonly given: Given }
-  | { readonly kind: 'heard'; readonly from: PeerId; readonly note: Uint8Array }
+  | { readonly kind: 'heard'; readonly from: PeerId; readonly note: Uint8Array; readonly monotonic: number }
   | { readonly kind: 'apply'; readonly upTo: Zxid }
   | { readonly kind: 'restore' }
 
@@ -94,8 +95,8 @@ export class Recorder<Request, Result> {
       }
     }
     const given = (context: PrimaryContext): Given => {
-      const { epoch, zxid, time, monotonic, changeBytesMax } = context
-      return { epoch, zxid, time, monotonic, changeBytesMax, drawn: [], wall: time + origin * 1000, seed: ++this.#seeds }
+      const { epoch, zxid, time, monotonic, tickMs, changeBytesMax } = context
+      return { epoch, zxid, time, monotonic, tickMs, changeBytesMax, drawn: [], wall: time + origin * 1000, seed: ++this.#seeds }
     }
     const watched: StateMachine<Request, Result> = {
       name: machine.name,
@@ -177,9 +178,9 @@ export class Recorder<Request, Result> {
     }
     if (machine.note !== undefined) watched.note = () => guard('note', () => machine.note!())
     if (machine.heard !== undefined) {
-      watched.heard = (from, note) => {
-        witness.events.push({ kind: 'heard', from, note: note.slice() })
-        guard('heard', () => machine.heard!(from, note))
+      watched.heard = (from, note, monotonic) => {
+        witness.events.push({ kind: 'heard', from, note: note.slice(), monotonic })
+        guard('heard', () => machine.heard!(from, note, monotonic))
       }
     }
     if (machine.digest !== undefined) watched.digest = () => machine.digest!()
@@ -222,6 +223,7 @@ function listening(context: PrimaryContext, drawn: number[]): PrimaryContext {
     zxid: context.zxid,
     time: context.time,
     monotonic: context.monotonic,
+    tickMs: context.tickMs,
     changeBytesMax: context.changeBytesMax,
     random: () => {
       const number = context.random()

@@ -9,6 +9,7 @@ const context = (epoch: number): PrimaryContext => ({
   zxid: zxidOf(epoch, 1),
   time: 1000 * epoch,
   monotonic: 0,
+  tickMs: 100,
   changeBytesMax: 1000,
   random: () => 4,
 })

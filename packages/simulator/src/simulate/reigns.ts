@@ -92,7 +92,7 @@ function relive<Request, Result>(
         call(event.given, (context) => machine.tick?.(context))
         break
       case 'heard':
-        machine.heard?.(event.from, event.note)
+        machine.heard?.(event.from, event.note, event.monotonic)
         break
       default:
     }
@@ -109,9 +109,9 @@ function prepare<Request, Result>({ machine }: Replay<Request, Result>, request:
 }
 
 function call<T>(given: Given, work: (context: PrimaryContext) => T): T {
-  const { epoch, zxid, time, monotonic, changeBytesMax, drawn, wall, seed } = given
+  const { epoch, zxid, time, monotonic, tickMs, changeBytesMax, drawn, wall, seed } = given
   let next = 0
-  const context: PrimaryContext = { epoch, zxid, time, monotonic, changeBytesMax, random: () => drawn[next++] ?? 0 }
+  const context: PrimaryContext = { epoch, zxid, time, monotonic, tickMs, changeBytesMax, random: () => drawn[next++] ?? 0 }
   return under(new HostTime(wall, seed), () => work(context))
 }
 

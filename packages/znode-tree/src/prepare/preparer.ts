@@ -22,7 +22,7 @@ export class Preparer {
   /** `warn`: of quotas that are exceeded and refuse nothing. Must not throw. */
   constructor(options: Required<ZnodeTreeOptions>, tree: DataTree, overlay: Overlay, access: AccessControl, warn: (warning: AntiphonError) => void) {
     const warnings = new QuotaWarnings(warn)
-    const none = { zxid: 0 as Preparation['zxid'], time: 0, session: 0n, attachment: 0 as Preparation['zxid'], local: false, identities: [] }
+    const none = { zxid: 0 as Preparation['zxid'], time: 0, tickMs: 0, session: 0n, attachment: 0 as Preparation['zxid'], local: false, identities: [] }
     this.#preparation = { options, tree, overlay, access, warnings, reader: new ByteReader(), change: new ByteWriter(), ...none }
   }
 
@@ -30,11 +30,12 @@ export class Preparer {
    * The change that `request` comes to. A write that fails is a change too, and has its ZXID.
    * @throws AntiphonError CORRUPT of what is no request; REFUSED of a reaping or an expiry that the leader asked for and that is not due any more. Nothing is prepared then.
    */
-  prepare(request: Uint8Array, { zxid, time }: Pick<PrimaryContext, 'zxid' | 'time'>): Uint8Array {
+  prepare(request: Uint8Array, { zxid, time, tickMs }: Pick<PrimaryContext, 'zxid' | 'time' | 'tickMs'>): Uint8Array {
     const preparation = this.#preparation
     const { overlay, reader, change, warnings } = preparation
     preparation.zxid = zxid
     preparation.time = time
+    preparation.tickMs = tickMs
     reader.open(request)
     change.reset()
     overlay.begin()

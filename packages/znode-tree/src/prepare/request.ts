@@ -8,7 +8,7 @@ import type { Overlay } from '../overlay.ts'
 import type { QuotaWarnings } from '../quota-warnings.ts'
 import type { Identity, SessionId, ZnodeErrorCode } from '../types.ts'
 
-/** What every operation is prepared with. One object, whose last four fields are those of the request. */
+/** What every operation is prepared with. One object, whose last fields are those of the request. */
 export interface Preparation {
   readonly options: Required<ZnodeTreeOptions>
   readonly tree: DataTree
@@ -21,6 +21,7 @@ export interface Preparation {
   readonly change: ByteWriter
   zxid: Zxid
   time: Millis
+  tickMs: Millis
   session: SessionId
   attachment: Zxid
   local: boolean

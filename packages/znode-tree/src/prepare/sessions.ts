@@ -4,6 +4,7 @@ import { EPHEMERAL } from '../data-tree-types.ts'
 import { znodeError } from '../errors.ts'
 import type { SessionRecord } from '../overlay.ts'
 import { parentPath } from '../path.ts'
+import { leastTimeoutMs } from '../sessions/expiry.ts'
 import { isPasswordOf, nextSessionId, peerOf } from '../sessions/session-id.ts'
 import { remove } from './operations.ts'
 import type { Outcome, Preparation } from './request.ts'
@@ -85,8 +86,9 @@ function removeEphemeral(preparation: Preparation, id: bigint, path: string): vo
   if (record.exists && record.kind === EPHEMERAL && record.owner === id) remove(preparation, record, overlay.at(parentPath(path)))
 }
 
-function clamp({ options }: Preparation, timeoutMs: Millis): Millis {
-  return Math.min(Math.max(timeoutMs, options.sessionTimeoutMsMin), options.sessionTimeoutMsMax)
+function clamp({ options, tickMs }: Preparation, timeoutMs: Millis): Millis {
+  const bounded = Math.min(Math.max(timeoutMs, options.sessionTimeoutMsMin), options.sessionTimeoutMsMax)
+  return Math.max(bounded, Math.ceil(leastTimeoutMs(tickMs)))
 }
 
 function write({ change }: Preparation, kind: number, id: bigint, peer: number, timeoutMs: Millis): void {
