@@ -1,12 +1,11 @@
-import { invalidArgument, type PeerId, type ProposeOptions, type ReadLevel } from '@antiphon/ports'
-import type { Replica } from '@antiphon/replica'
+import { type Clock, invalidArgument, type PeerId, type ProposeOptions, type ReadLevel } from '@antiphon/ports'
+import { type Replica, systemClock } from '@antiphon/replica'
 import type { SessionId, SessionListener, ZnodeRequest, ZnodeResult, ZnodeTree } from '@antiphon/znode-tree'
+import { type Dependent, Pulse } from './pulse.ts'
 
 /** A session on this replica, as its replica and its tree see it. */
 export interface Guest {
   readonly id: SessionId
-  /** Null: the replica has none, or holds no sound state. */
-  leaderIs(leader: PeerId | null): void
   replicaClosed(): void
   /** In the midst of `apply`: takes note, calls nobody. */
   closed(reason: 'closed' | 'expired'): void
@@ -18,12 +17,16 @@ export interface Guest {
 export class Host implements SessionListener {
   readonly replica: Replica
   readonly tree: ZnodeTree
+  /** The host's own: one for all sessions. It keeps no process alive. */
+  readonly clock: Clock = systemClock({ keepAlive: false })
   /** The replica's state is not the quorum's, and is being replaced. Known while there are guests. */
   isVoid = false
   readonly #machine: string
   readonly #guests = new Map<SessionId, Set<Guest>>()
+  readonly #pulses = new Map<Clock, Pulse>()
+  /** And sound state. Known while there are guests. */
+  #hasLeader = false
   #leave: (() => void) | null = null
-  #caughtUp: Promise<void> | null = null
 
   constructor(replica: Replica, machine: string, tree: ZnodeTree) {
     this.replica = replica
@@ -39,24 +42,22 @@ export class Host implements SessionListener {
     return this.replica.read(level, options)
   }
 
-  /** Resolves when everything that is committed by now is applied here: one question for all who ask in the same turn. */
-  caughtUp(): Promise<void> {
-    if (this.#caughtUp === null) {
-      this.#caughtUp = this.replica.read('linearizable')
-      queueMicrotask(() => {
-        this.#caughtUp = null
-      })
-    }
-    return this.#caughtUp
-  }
-
   join(guest: Guest): void {
     this.#leave ??= this.#listen()
     const same = this.#guests.get(guest.id) ?? new Set()
     this.#guests.set(guest.id, same.add(guest))
   }
 
+  /** Of guests who have joined. */
+  depend(dependent: Dependent, clock: Clock): Pulse {
+    const pulse = this.#pulses.get(clock) ?? new Pulse(clock, () => this.replica.read('linearizable'))
+    this.#pulses.set(clock, pulse)
+    pulse.join(dependent, this.#hasLeader)
+    return pulse
+  }
+
   part(guest: Guest): void {
+    for (const [clock, pulse] of this.#pulses) if (pulse.isIdle) this.#pulses.delete(clock)
     const same = this.#guests.get(guest.id)
     if (same?.delete(guest) !== true) return
     if (same.size === 0) this.#guests.delete(guest.id)
@@ -79,6 +80,10 @@ export class Host implements SessionListener {
 
   applied(): void {}
 
+  noted(whole: boolean): void {
+    for (const pulse of this.#pulses.values()) pulse.noted(whole)
+  }
+
   #all(): Guest[] {
     return [...this.#guests.values()].flatMap((same) => [...same])
   }
@@ -86,7 +91,8 @@ export class Host implements SessionListener {
   #listen(): () => void {
     const { replica } = this
     const onLeader = (leader: PeerId | null): void => {
-      for (const guest of this.#all()) guest.leaderIs(leader)
+      this.#hasLeader = leader !== null
+      for (const pulse of this.#pulses.values()) pulse.leaderIs(this.#hasLeader)
     }
     const onQuarantined = (): void => {
       this.isVoid = true
@@ -103,7 +109,9 @@ export class Host implements SessionListener {
     replica.on('quarantined', onQuarantined)
     replica.on('rebuilt', onRebuilt)
     replica.on('closed', onClosed)
-    this.isVoid = replica.status().quarantined !== null
+    const { quarantined, active } = replica.status()
+    this.isVoid = quarantined !== null
+    this.#hasLeader = active && !this.isVoid
     const unlisten = this.tree.listen(this)
     return () => {
       replica.off('leader', onLeader)

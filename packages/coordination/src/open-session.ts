@@ -1,5 +1,5 @@
 import { type Clock, invalidArgument, type Random, ZERO } from '@antiphon/ports'
-import { type Machines, type Replica, systemClock, systemRandom } from '@antiphon/replica'
+import { type Machines, type Replica, systemRandom } from '@antiphon/replica'
 import { znodeError } from '@antiphon/znode-tree'
 import { expired, moved } from './errors.ts'
 import { hostOf } from './host.ts'
@@ -24,7 +24,7 @@ const KNOWN = new Set(['timeoutMs', 'chroot', 'resume', 'local', 'machine', 'ide
 export async function openSession<M extends Machines>(replica: Replica<M>, options: SessionOptions & SessionSources = {}): Promise<Session> {
   validate(options)
   const host = hostOf(replica as unknown as Replica, options.machine)
-  const clock = options.clock ?? systemClock({ keepAlive: false })
+  const clock = options.clock ?? host.clock
   const holding = await hold()
   // Both may have been applied together, its beginning here and its end, before anybody here could listen.
   if (holding.attachment !== ZERO) {

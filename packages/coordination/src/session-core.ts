@@ -1,4 +1,4 @@
-import { type AntiphonError, type Clock, invalidArgument, type Millis, type PeerId, type Random, ZERO, type Zxid } from '@antiphon/ports'
+import { type AntiphonError, type Clock, invalidArgument, type Millis, type Random, ZERO, type Zxid } from '@antiphon/ports'
 import { type Acl, type Identity, type SessionId, type WriteOperation, type ZnodeResult, type ZnodeTree, znodeError } from '@antiphon/znode-tree'
 import { TypedEmitter } from 'tiny-typed-emitter'
 import { Deliveries } from './deliveries.ts'
@@ -52,6 +52,7 @@ export class SessionCore implements WatchHost, Guest {
     this.identities = identities
     this.deliveries = new Deliveries((error) => this.#trouble(error))
     if (!this.isLocal) this.#release = this.tree.hold(this.id)
+    host.join(this)
     this.#lifecycle = new Lifecycle({
       clock,
       host,
@@ -60,7 +61,6 @@ export class SessionCore implements WatchHost, Guest {
       tell: (event) => this.#tell(event),
       lost: () => this.#end('expired', expired()),
     })
-    host.join(this)
   }
 
   get tree(): ZnodeTree {
@@ -168,10 +168,6 @@ export class SessionCore implements WatchHost, Guest {
   }
 
   // What its replica tells
-
-  leaderIs(leader: PeerId | null): void {
-    this.#lifecycle.leaderIs(leader)
-  }
 
   replicaClosed(): void {
     this.#end('closed', closed(this.#host.replica.status().fault ?? undefined))

@@ -19,7 +19,7 @@ function names(ahead: number): { names: string[]; cversion: number } {
   const machine = znodeTreeOn(loader.finish())
   let counter = 0
   const context = (): Parameters<NonNullable<typeof machine.prepare>>[1] => {
-    return { epoch: 1, zxid: zxidOf(1, counter), time: START_TIME, monotonic: 0, changeBytesMax: 1 << 20, random: () => 0 }
+    return { epoch: 1, zxid: zxidOf(1, counter), time: START_TIME, monotonic: 0, tickMs: 100, changeBytesMax: 1 << 20, random: () => 0 }
   }
   machine.leading!(context())
   const made: string[] = []

@@ -89,6 +89,8 @@ export interface SessionListener {
   restored(zxid: Zxid): void
   /** The end of a batch: what was noted can be delivered, before any result of the batch is. */
   applied(zxid: Zxid): void
+  /** A note to the leader was made, and leaves with this turn. `whole`: with it, every session that is held was named since the last time that it was. */
+  noted?(whole: boolean): void
 }
 
 /** Watches of this replica: not replicated. */

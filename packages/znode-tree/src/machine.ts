@@ -175,7 +175,9 @@ class ZnodeTreeMachine implements ZnodeTree, SessionWitness {
   }
 
   note(): Uint8Array | null {
-    return this.#touches.note()
+    const note = this.#touches.note()
+    for (const listener of this.#listeners) listener.noted?.(this.#touches.isRoundOver)
+    return note
   }
 
   heard(_from: PeerId, note: Uint8Array, monotonic: Millis): void {

@@ -29,6 +29,11 @@ export class Touches {
     }
   }
 
+  /** Has the last note brought the round to its end, so that everybody who is held was named in it? */
+  get isRoundOver(): boolean {
+    return this.#round === null
+  }
+
   /** Null: there is nothing to say. */
   note(): Uint8Array | null {
     const ids: SessionId[] = []
