@@ -65,7 +65,7 @@ export class Requests {
 
   constructor({ dataBytesMax, ttlNodes }: Pick<Required<ZnodeTreeOptions>, 'dataBytesMax' | 'ttlNodes'>) {
     this.#dataBytesMax = dataBytesMax
-    this.#peerMax = ttlNodes ? PEER_MAX_WITH_TTL : PEER_MAX
+    this.#peerMax = peerMax(ttlNodes)
   }
 
   /** @throws AntiphonError INVALID_ARGUMENT; TOO_LARGE of data */
@@ -113,7 +113,7 @@ export class Requests {
   decode(bytes: Uint8Array): ZnodeRequest {
     const reader = this.#reader
     reader.open(bytes)
-    const request = decodeRequest(reader)
+    const request = decodeRequest(reader, this.#peerMax)
     reader.finish()
     reader.close()
     return request
@@ -179,7 +179,7 @@ export class Requests {
   }
 
   #peer(id: number): number {
-    if (!Number.isInteger(id) || id < 1 || id > this.#peerMax) throw invalidArgument(`a session is made at one of the members 1 to ${this.#peerMax}, not ${id}`)
+    if (!isPeer(id, this.#peerMax)) throw invalidArgument(`a session is made at one of the members 1 to ${this.#peerMax}, not ${id}`)
     return id
   }
 
@@ -194,7 +194,7 @@ export class Requests {
   }
 }
 
-function decodeRequest(reader: ByteReader): ZnodeRequest {
+function decodeRequest(reader: ByteReader, max: number): ZnodeRequest {
   const kind = reader.u8()
   switch (kind) {
     case WRITE:
@@ -207,14 +207,14 @@ function decodeRequest(reader: ByteReader): ZnodeRequest {
         operation: decodeOperation(reader),
       }
     case CREATE_SESSION: {
-      const [at, timeoutMs, id] = [reader.u8(), reader.i32(), reader.session()]
-      return { kind: 'createSession', peer: at, timeoutMs, id: id === 0n ? null : id }
+      const [at, timeoutMs] = [readPeer(reader, max), reader.i32()]
+      return { kind: 'createSession', peer: at, timeoutMs, id: readOwnSession(reader, at) }
     }
     case ATTACH_SESSION: {
       const id = reader.session()
       const password = reader.dataCopy()
       if (password === null) throw corrupt('a request to attach has no password')
-      return { kind: 'attachSession', session: id, password, peer: reader.u8(), timeoutMs: reader.i32() }
+      return { kind: 'attachSession', session: id, password, peer: readPeer(reader, max), timeoutMs: reader.i32() }
     }
     case CLOSE_SESSION: {
       const [id, has, zxid] = [reader.session(), reader.u8Below(2), reader.zxid()]
@@ -273,15 +273,43 @@ function decodePart(reader: ByteReader, code: number): MultiPart | SetAclOperati
   }
 }
 
+/** The highest id of a member that may make sessions. */
+export function peerMax(ttlNodes: boolean): number {
+  return ttlNodes ? PEER_MAX_WITH_TTL : PEER_MAX
+}
+
+/** Where a session is made or taken over. @throws AntiphonError CORRUPT */
+export function readPeer(reader: ByteReader, max: number): number {
+  const id = reader.u8()
+  if (!isPeer(id, max)) throw corrupt(`a request is of the session of ${id}, which is no member`)
+  return id
+}
+
+/** The id that a session of that member brings; null: it is to get one. @throws AntiphonError CORRUPT */
+export function readOwnSession(reader: ByteReader, at: number): SessionId | null {
+  const id = reader.session()
+  if (id === 0n) return null
+  if (!isOwnSession(id, at)) throw corrupt(`0x${id.toString(16)} is no session id of member ${at}`)
+  return id
+}
+
 function session(id: SessionId): SessionId {
   if (typeof id !== 'bigint' || id < 0n || id > ID_MAX) throw invalidArgument('a session id is a bigint of 64 bits')
   return id
 }
 
 /** An id that the member has given out by itself: the next one is the member's too, and it is none that ZooKeeper takes for something else. */
+function isOwnSession(id: SessionId, at: number): boolean {
+  return peerOf(id) === at && peerOf(id + 1n) === at && id !== RESERVED_ID
+}
+
 function ownSession(id: SessionId, at: number): SessionId {
-  if (peerOf(session(id)) !== at || peerOf(id + 1n) !== at || id === RESERVED_ID) throw invalidArgument(`0x${id.toString(16)} is no session id of member ${at}`)
+  if (!isOwnSession(session(id), at)) throw invalidArgument(`0x${id.toString(16)} is no session id of member ${at}`)
   return id
+}
+
+function isPeer(id: number, max: number): boolean {
+  return Number.isInteger(id) && id >= 1 && id <= max
 }
 
 function attachment(zxid: number): number {

@@ -4,6 +4,7 @@ import { EPHEMERAL } from '../data-tree-types.ts'
 import { znodeError } from '../errors.ts'
 import type { SessionRecord } from '../overlay.ts'
 import { parentPath } from '../path.ts'
+import { peerMax, readOwnSession, readPeer } from '../requests.ts'
 import { leastTimeoutMs } from '../sessions/expiry.ts'
 import { isPasswordOf, nextSessionId, peerOf } from '../sessions/session-id.ts'
 import { remove } from './operations.ts'
@@ -12,12 +13,12 @@ import type { Outcome, Preparation } from './request.ts'
 /** With an id, a local session becomes a global one. */
 export function prepareCreateSession(preparation: Preparation): Outcome {
   const { reader, overlay, zxid, time } = preparation
-  const peer = reader.u8()
+  const peer = readPeer(reader, peerMax(preparation.options.ttlNodes))
   const timeoutMs = clamp(preparation, reader.i32())
-  const asked = reader.session()
+  const asked = readOwnSession(reader, peer)
   reader.finish()
 
-  const id = asked === 0n ? nextSessionId(peer, time, overlay.highest(peer)) : asked
+  const id = asked ?? nextSessionId(peer, time, overlay.highest(peer))
   // A local session's id is its own replica's idea: never somebody else's session.
   if (overlay.attachment(id) >= 0) return 'NODE_EXISTS'
   overlay.openSession(id, peer, zxid)
@@ -33,7 +34,7 @@ export function prepareAttachSession(preparation: Preparation): Outcome {
   const length = reader.data()
   if (length < 0) throw corrupt('a request to attach has no password')
   const end = reader.at
-  const peer = reader.u8()
+  const peer = readPeer(reader, peerMax(preparation.options.ttlNodes))
   const timeoutMs = clamp(preparation, reader.i32())
   reader.finish()
 

@@ -41,6 +41,7 @@ export class TreeLoader {
   }
 
   setStat(index: NodeIndex, stat: LoadedStat): void {
+    if (Math.min(stat.czxid, stat.mzxid, stat.pzxid, stat.ctime, stat.mtime) < 0) throw corrupt('a node has a ZXID or a time below zero')
     const { store, digest } = this.state
     store.setDouble(index, CZXID, stat.czxid)
     store.setDouble(index, MZXID, stat.mzxid)
