@@ -230,7 +230,7 @@ test('a note of any bytes names sessions, or is CORRUPT and nobody is heard', ()
       const before = machine.digest()
       const ids = decodedOrCorrupt(sessionsOfNote, bytes)
       expect(ids === null).toBe(bytes.length % 8 !== 0)
-      decodedOrCorrupt((note) => machine.heard!(2 as never, note), bytes)
+      decodedOrCorrupt((note) => machine.heard!(2 as never, note, 0), bytes)
       expect(machine.digest()).toBe(before)
       if (ids === null) return
       const teller = znodeTree()
