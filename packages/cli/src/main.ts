@@ -1,6 +1,7 @@
 import { Command, CommanderError } from 'commander'
 import { backUp } from './commands/backup.ts'
 import { writeCertificates } from './commands/certificates.ts'
+import { type ExportFlags, exportZooKeeper } from './commands/export-zookeeper.ts'
 import { inspect } from './commands/inspect.ts'
 import { migrateStore } from './commands/migrate.ts'
 import { restoreInto } from './commands/restore.ts'
@@ -95,6 +96,14 @@ function programOf(carry: Carry, console: Console): Command {
     .option('--accept-torn', 'leave out an entry that the last log ends in the midst of')
     .option('--accept-digest', 'take over a tree whose digest is not the one that the server told')
     .action((folder: string, flags: { readonly json?: boolean } & TakeOverFlags) => carry(flags, () => takeOver(folder, flags)))
+
+  command(
+    'export-zookeeper <path> <folder>',
+    "Writes the znode tree that a store's folder, also while its replica runs, or a backup holds as a dataDir of ZooKeeper. Entries at the end of the log may not be committed yet.",
+    'antiphon export-zookeeper ./monday.backup ./zookeeper',
+  )
+    .option('--machine <name>', "the znode tree's name among the replicas' machines", 'znodes')
+    .action((path: string, folder: string, flags: { readonly json?: boolean } & ExportFlags) => carry(flags, () => exportZooKeeper(path, folder, flags)))
 
   command(
     'migrate <from> <to>',

@@ -14,7 +14,7 @@ export interface ZooKeeperData extends TakenOver {
   readonly folder: string
 }
 
-const VERSIONED = 'version-2'
+export const VERSIONED = 'version-2'
 const SNAPSHOT = /^snapshot\.[\da-f]+(\.\w+)?$/
 const LOG = /^log\.[\da-f]+$/
 const EPOCH_FILES = ['acceptedEpoch', 'currentEpoch']
@@ -26,14 +26,14 @@ export async function isZooKeeperData(path: string): Promise<boolean> {
   return names.some((name) => SNAPSHOT.test(name))
 }
 
-/** What a stopped server has left. @throws AntiphonError INVALID_ARGUMENT, CORRUPT */
-export async function readZooKeeperData(path: string, { logs }: ZooKeeperFlags): Promise<ZooKeeperData> {
+/** What a stopped server has left. `isAlone`: a snapshot that was made while nothing else went on, which needs no log. @throws AntiphonError INVALID_ARGUMENT, CORRUPT */
+export async function readZooKeeperData(path: string, { logs, isAlone = false }: ZooKeeperFlags & { readonly isAlone?: boolean }): Promise<ZooKeeperData> {
   const folder = await versioned(path)
   const logFolder = logs === undefined ? folder : await versioned(logs)
   const before = await filesIn(folder, logFolder)
   const names = [...before.keys()]
   if (!names.some((name) => SNAPSHOT.test(name))) throw invalidArgument(`there is no snapshot of ZooKeeper in ${folder}`, REMEDY)
-  if (!names.some((name) => LOG.test(name))) {
+  if (!isAlone && !names.some((name) => LOG.test(name))) {
     // A snapshot alone may have changes in part: ZooKeeper writes it while they go on.
     const remedy =
       logs === undefined ? 'If the server has a `dataLogDir`, name it: `--logs <folder>`.' : 'Name the `dataLogDir` of the server, or leave out `--logs`.'

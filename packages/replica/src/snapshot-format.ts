@@ -143,6 +143,14 @@ interface DescribedMachine {
   readonly machine: Pick<AnyMachine, 'name' | 'version'>
 }
 
+/** What a head says of the machines. @throws AntiphonError CORRUPT; VERSION_MISMATCH when it was made by another version */
+export function machinesOf(bytes: Uint8Array): SnapshotHead['machines'] {
+  const head = parse(bytes)
+  expectFormat(head)
+  if (!Array.isArray(head.machines)) throw corrupt('the head of a snapshot names no machines')
+  return head.machines
+}
+
 export function describeMachines(machines: readonly DescribedMachine[]): (readonly [string, string, number])[] {
   return machines.map(({ name, machine }) => [name, machine.name, machine.version] as const)
 }

@@ -11,6 +11,7 @@ export type {
   Watches,
   ZnodeTree,
   ZnodeTreeOptions,
+  ZooKeeperFile,
 } from './machine-types.ts'
 export { pathFault, validatePath } from './path.ts'
 export { type ExportOptions, type ZooKeeperSession, zooKeeperSnapshotChunks } from './snapshot/zookeeper-export.ts'

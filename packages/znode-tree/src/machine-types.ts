@@ -130,4 +130,14 @@ export interface ZnodeTree extends StateMachine<ZnodeRequest, ZnodeResult> {
   digest(): bigint
   /** ZooKeeper's own digest of a tree, version 2: as a real server has it for the same tree. */
   treeDigest(): bigint
+  /** The state as of now, tree and sessions, as ZooKeeper keeps it: a server that finds the file starts from it. Changes may go on while the chunks are read. */
+  zooKeeperSnapshot(): ZooKeeperFile
+}
+
+/** A file in ZooKeeper's `version-2`. */
+export interface ZooKeeperFile {
+  /** `snapshot.` and the ZXID in hexadecimal. */
+  readonly name: string
+  readonly zxid: Zxid
+  readonly chunks: Iterable<Uint8Array>
 }

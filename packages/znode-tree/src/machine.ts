@@ -5,7 +5,7 @@ import { AccessControl } from './auth/access-control.ts'
 import { CONFIG_PATH } from './changes.ts'
 import { configText } from './config-text.ts'
 import { NodeTree } from './data-tree.ts'
-import type { SessionInfo, SessionListener, ZnodeTree, ZnodeTreeOptions } from './machine-types.ts'
+import type { SessionInfo, SessionListener, ZnodeTree, ZnodeTreeOptions, ZooKeeperFile } from './machine-types.ts'
 import { resolveOptions, VERSION } from './options.ts'
 import { Overlay } from './overlay.ts'
 import { Preparer } from './prepare/preparer.ts'
@@ -18,6 +18,7 @@ import { type Session, SessionTable, SessionTableDecoder } from './sessions/sess
 import { sessionsOfNote, Touches } from './sessions/touches.ts'
 import { TreeDecoder } from './snapshot/decoder.ts'
 import { snapshotChunks } from './snapshot/encoder.ts'
+import { zooKeeperSnapshotChunks } from './snapshot/zookeeper-export.ts'
 import type { Acl, Identity, SessionId, ZnodeRequest, ZnodeResult } from './types.ts'
 import { WatchManager } from './watches/watch-manager.ts'
 
@@ -230,6 +231,12 @@ class ZnodeTreeMachine implements ZnodeTree, SessionWitness {
 
   treeDigest(): bigint {
     return this.#tree.digest()
+  }
+
+  zooKeeperSnapshot(): ZooKeeperFile {
+    const { zxid } = this.reader
+    const sessions = Array.from(this.#sessions.values(), ({ id, timeoutMs }) => ({ id, timeoutMs }))
+    return { name: `snapshot.${zxid.toString(16)}`, zxid, chunks: zooKeeperSnapshotChunks(this.#tree.view(), { zxid, sessions }) }
   }
 
   // What becomes of sessions, in the midst of `apply`

@@ -49,21 +49,21 @@ export interface ZookeeperServer extends AsyncDisposable {
   readonly version: string
 }
 
-/** Debian's ZooKeeper by itself, on loopback, with its data in a temporary folder: TTL nodes and enforced quotas are on, the disk is not waited for. */
-export async function startZookeeper(): Promise<ZookeeperServer> {
+/** Debian's ZooKeeper by itself, on loopback, with its data in `folder`, or else in a temporary one that goes with it: TTL nodes and enforced quotas are on, the disk is not waited for. */
+export async function startZookeeper(folder: string | null = null): Promise<ZookeeperServer> {
   const missing = missingZookeeper()
   if (missing !== null) throw new Error(missing)
   for (let left = STARTS - 1; ; left--)
     try {
-      return await startOne()
+      return await startOne(folder)
     } catch (error) {
       // Somebody else may have taken the port meanwhile.
       if (left === 0) throw error
     }
 }
 
-async function startOne(): Promise<ZookeeperServer> {
-  const folder = await mkdtemp(join(tmpdir(), 'antiphon-zookeeper-'))
+async function startOne(given: string | null): Promise<ZookeeperServer> {
+  const folder = given ?? (await mkdtemp(join(tmpdir(), 'antiphon-zookeeper-')))
   const port = await freePort()
   const settings = {
     dataDir: folder,
@@ -93,9 +93,9 @@ async function startOne(): Promise<ZookeeperServer> {
     // Never: when a container goes is a matter of time.
     'znode.container.checkIntervalMs': String(24 * 3_600_000),
   }
-  const given = Object.entries(properties).map(([key, value]) => `-D${key}=${value}`)
+  const flags = Object.entries(properties).map(([key, value]) => `-D${key}=${value}`)
   const main = 'org.apache.zookeeper.server.quorum.QuorumPeerMain'
-  const server = spawn(JAVA, ['-Xmx256m', '-XX:+UseSerialGC', ...given, '-cp', `${folder}:${JAR}`, main, config], { stdio: ['ignore', 'pipe', 'pipe'] })
+  const server = spawn(JAVA, ['-Xmx256m', '-XX:+UseSerialGC', ...flags, '-cp', `${folder}:${JAR}`, main, config], { stdio: ['ignore', 'pipe', 'pipe'] })
   let said = ''
   for (const stream of [server.stdout, server.stderr])
     stream.on('data', (bytes: Buffer) => {
@@ -103,7 +103,7 @@ async function startOne(): Promise<ZookeeperServer> {
     })
   const stop = async (): Promise<void> => {
     await ended(server)
-    await rm(folder, { recursive: true, force: true })
+    if (given === null) await rm(folder, { recursive: true, force: true })
   }
   const deadline = Date.now() + START_MS
   let version = ''
