@@ -261,7 +261,7 @@ test('bad input gets a message with its remedy, and status 2; nothing is made', 
 test('every command has help with an example', async () => {
   const { status, out } = await run('--help')
   expect(status).toBe(0)
-  for (const command of ['inspect', 'verify', 'backup', 'restore', 'take-over', 'migrate', 'certificates']) {
+  for (const command of ['inspect', 'verify', 'backup', 'restore', 'take-over', 'export-zookeeper', 'migrate', 'certificates']) {
     expect(out).toContain(`  ${command} `)
     const help = await run(command, '--help')
     expect(help).toMatchObject({ status: 0, out: expect.stringMatching(new RegExp(`Example:\\n {2}\\$ antiphon ${command} `)) })

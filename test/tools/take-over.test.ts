@@ -1,12 +1,13 @@
 import { execFileSync } from 'node:child_process'
 import { cp, mkdir, open, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { immerState } from '@antiphon/immer-state'
 import type { LogStore, Zxid } from '@antiphon/ports'
 import { Replica } from '@antiphon/replica'
 import { fileStorage } from '@antiphon/storage-file'
 import { lmdbStorage } from '@antiphon/storage-lmdb'
 import { MemoryNetwork } from '@antiphon/transport-memory'
-import { OPEN_ACL, type WriteOperation, type ZnodeTree, znodeTree } from '@antiphon/znode-tree'
+import { OPEN_ACL, type WriteOperation, type ZnodeTree, ZooKeeperSnapshotDecoder, znodeTree } from '@antiphon/znode-tree'
 import { expect, onTestFinished, test } from 'vitest'
 import { inNewFolders } from '../../packages/cli/src/new-ensemble.ts'
 import { passwordOf } from '../../packages/znode-tree/src/sessions/session-id.ts'
@@ -340,6 +341,68 @@ test.runIf(process.platform !== 'win32')('a server that writes while it is read 
   await epoch.close()
   expect(await refused).toMatchObject({ status: 2, err: expect.stringContaining('the server runs') })
   expect(await readdir(folder)).toEqual(['version-2'])
+})
+
+test('a tree is exported as a dataDir of ZooKeeper: from the folder of a member at work, also beside other machines, and from a backup', {
+  timeout: 60_000,
+}, async () => {
+  const folder = await scratch()
+  const notes = immerState({ initial: { notes: [] as string[] }, actions: { note: (state, text: string) => state.notes.push(text) } })
+  const tree = znodeTree()
+  const transport = new MemoryNetwork().transport('here')
+  const m1 = join(folder, 'm1')
+  const settings = { id: 1, members: { 1: 'here' }, storage: filed(m1)(), transport, tickMs: 20, snapshotEveryEntries: 40 }
+  const replica = await Replica.start({ ...settings, machines: { notes, tree } })
+  onTestFinished(() => replica.close())
+  await replica.ready()
+  const write = (operation: WriteOperation) => replica.propose('tree', { ...NOBODY, operation })
+  const node = { type: 'create', data: Buffer.from('x'), acl: OPEN_ACL, mode: 'persistent', ttlMs: 0 } as const
+  const expectExported = async (from: string, to: string): Promise<void> => {
+    const done = await run('export-zookeeper', from, join(folder, to), '--machine', 'tree', '--json')
+    expect(done).toMatchObject({ status: 0, err: '', json: { ok: true, nodes: tree.reader.size, sessions: 0, digestAgrees: true, zxid: tree.reader.zxid } })
+    const name = `snapshot.${tree.reader.zxid.toString(16)}`
+    expect([await readdir(join(folder, to)), await readdir(join(folder, to, 'version-2'))]).toEqual([['version-2'], [name]])
+    const decoder = new ZooKeeperSnapshotDecoder()
+    decoder.push(await readFile(join(folder, to, 'version-2', name)))
+    const { tree: read, digest } = decoder.finish()
+    expect([read.digest(), digest?.digest]).toEqual([tree.treeDigest(), tree.treeDigest()])
+  }
+  // From the log alone, and what was refused beside it.
+  await write({ ...node, path: '/a' })
+  await write({ ...node, path: '/a' })
+  await notes.dispatch.note('one')
+  expect((await run('inspect', m1, '--json')).json).toMatchObject({ snapshots: [], machines: [{ key: 'notes' }, { key: 'tree', name: 'znodes', version: 1 }] })
+  await expectExported(m1, 'from-log')
+  for (let i = 0; i < 60; i++) {
+    await write({ ...node, path: `/a/${i}` })
+    await notes.dispatch.note(`note ${i}`)
+  }
+  await expect.poll(async () => ((await run('inspect', m1, '--json')).json['snapshots'] as unknown[]).length).toBeGreaterThan(0)
+  expect((await run('inspect', m1)).out).toContain('machines   notes (immer-state, version 1), tree (znodes, version 1)\n')
+  await write({ ...node, path: '/behind' })
+  await mkdir(join(folder, 'from-both'))
+  await expectExported(m1, 'from-both')
+  const backup = join(folder, 'backup')
+  expect(await run('backup', m1, backup)).toMatchObject({ status: 0 })
+  await expectExported(backup, 'from-backup')
+  await expect(replica.close()).resolves.toBeUndefined()
+
+  const before = (await readdir(folder)).sort()
+  const refuses = async (status: number, code: string, from: string, to: string, ...more: string[]): Promise<void> => {
+    expect(await run('export-zookeeper', from, join(folder, to), ...more, '--json')).toMatchObject({
+      status,
+      json: { ok: false, error: { code, remedy: expect.stringMatching(/\w/) } },
+    })
+    expect((await readdir(folder)).sort()).toEqual(before)
+  }
+  await refuses(2, 'VERSION_MISMATCH', m1, 'new')
+  await refuses(2, 'VERSION_MISMATCH', backup, 'new', '--machine', 'notes')
+  await refuses(2, 'INVALID_ARGUMENT', m1, 'from-log', '--machine', 'tree')
+  await refuses(2, 'INVALID_ARGUMENT', join(folder, 'absent'), 'new')
+  const bytes = await readFile(backup)
+  bytes[bytes.length - 20]! ^= 1
+  await writeFile(backup, bytes)
+  await refuses(1, 'CORRUPT', backup, 'new', '--machine', 'tree')
 })
 
 /** Of all files, by name. */

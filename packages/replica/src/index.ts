@@ -2,7 +2,7 @@ export type { Quarantine, RoleName } from '@antiphon/consensus-core'
 export { systemClock, systemRandom } from '@antiphon/ports'
 export type { Progress, ReplicaEvents, RoleChange } from './events.ts'
 export type { FlushFigures, SlowFlush } from './flush-figures.ts'
-export { type History, type Replayed, replay } from './replay.ts'
+export { type History, type MachinesHeld, machinesIn, type Replayed, replay } from './replay.ts'
 export { Replica, type ReplicaStatus } from './replica.ts'
 export {
   type AnyMachine,

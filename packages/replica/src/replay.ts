@@ -3,7 +3,7 @@ import { AntiphonError, corrupt, type Millis, type SnapshotMeta, ZERO, type Zxid
 import { MachineBatch } from './batch.ts'
 import { decodeDeclaration } from './declaration.ts'
 import { type AnyMachine, namedMachines } from './settings.ts'
-import { machinesOf, SHELL_CHUNKS, type SnapshotHead, Unpacker } from './snapshot-format.ts'
+import { machinesOf, SHELL_CHUNKS, Unpacker } from './snapshot-format.ts'
 
 /** A history: its newest snapshot, and all that is behind it. */
 export interface History {
@@ -11,6 +11,9 @@ export interface History {
   /** Read when the chunks have been. */
   readonly runs: AsyncIterable<Run>
 }
+
+/** Of each machine, in order: the name in the settings, its own name, its version. */
+export type MachinesHeld = readonly (readonly [string, string, number])[]
 
 export interface Replayed {
   /** The state is as of it. */
@@ -60,7 +63,14 @@ export async function replay({ snapshot, runs }: History, machines: Readonly<Rec
   return { zxid, time }
 }
 
-function placesIn(held: SnapshotHead['machines'], named: readonly { readonly name: string; readonly machine: AnyMachine }[]): (Place | null)[] {
+/** The machines that a history is of; none of the empty one. Reads no more than its first chunk, or run. @throws AntiphonError CORRUPT, VERSION_MISMATCH */
+export async function machinesIn({ snapshot, runs }: History): Promise<MachinesHeld> {
+  if (snapshot !== null) for await (const chunk of snapshot.chunks) return machinesOf(chunk)
+  for await (const run of runs) return declaredIn(run)
+  return []
+}
+
+function placesIn(held: MachinesHeld, named: readonly { readonly name: string; readonly machine: AnyMachine }[]): (Place | null)[] {
   for (const { name, machine } of named) {
     if (held.some(([key, own, version]) => key === name && own === machine.name && version === machine.version)) continue
     throw new AntiphonError(
@@ -78,7 +88,7 @@ function placesIn(held: SnapshotHead['machines'], named: readonly { readonly nam
 }
 
 /** The first entry of a history says which machines it is for. */
-function declaredIn({ bytes }: Run): SnapshotHead['machines'] {
+function declaredIn({ bytes }: Run): MachinesHeld {
   const text = entryMachine(bytes, 0) === SHELL_MACHINE ? decodeDeclaration(bytes, payloadStart(0), payloadEnd(bytes, 0)) : null
   if (text === null) throw corrupt('a history does not say which machines it is for')
   return JSON.parse(text)

@@ -1,6 +1,6 @@
 import { mkdir, rm } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
-import { invalidArgument, ZERO } from '@antiphon/ports'
+import { corrupt, invalidArgument, ZERO } from '@antiphon/ports'
 import { replayBackup, replayStore } from '@antiphon/storage-tools'
 import { type ZnodeTree, znodeTree } from '@antiphon/znode-tree'
 import type { Outcome } from '../outcome.ts'
@@ -28,6 +28,7 @@ export async function exportZooKeeper(path: string, to: string, { machine }: Exp
     const bytes = await writeWhole(file, streamed(chunks))
     // What can be read back is what counts.
     const { tree: written, sessions, digestAgrees } = await readZooKeeperData(folder, { isAlone: true })
+    if (digestAgrees !== true || written.digest() !== tree.treeDigest()) throw corrupt(`${file} does not read back as what was written`)
     const holds = { nodes: written.size, sessions: sessions.size, ephemerals: written.ephemeralCount }
     const report = { file, bytes, zxid, ...holds, digestAgrees }
     const text = [

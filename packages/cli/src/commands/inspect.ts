@@ -1,6 +1,6 @@
 import { stat } from 'node:fs/promises'
-import { formatZxid, type Zxid } from '@antiphon/ports'
-import { BACKUP_FORMAT_VERSION, verifyBackup } from '@antiphon/storage-tools'
+import { AntiphonError, formatZxid, type Zxid } from '@antiphon/ports'
+import { BACKUP_FORMAT_VERSION, machinesOfStore, type Source, verifyBackup } from '@antiphon/storage-tools'
 import type { Outcome } from '../outcome.ts'
 import { type Description, placeAt } from '../stores.ts'
 import { readWhole } from '../whole-file.ts'
@@ -9,6 +9,9 @@ import { count, lines, membersText } from './described.ts'
 import { digestText } from './take-over.ts'
 
 const MEDIA = { file: 'in files', lmdb: 'in LMDB' } as const
+
+/** As the replicas' settings have them, in order. */
+type Machines = readonly { readonly key: string; readonly name: string; readonly version: number }[] | null
 
 export async function inspect(path: string, flags: ZooKeeperFlags): Promise<Outcome> {
   if (await isFile(path)) return inspectBackup(path)
@@ -26,13 +29,29 @@ async function inspectStore(path: string): Promise<Outcome> {
   const view = await (await placeAt(path)).view()
   try {
     const { description, inUse } = view
-    return { report: { kind: 'store', inUse, ...description }, text: storeText(description, inUse) }
+    const machines = await machinesHeld(view)
+    return { report: { kind: 'store', inUse, machines, ...description }, text: storeText(description, machines, inUse) }
   } finally {
     await view.close()
   }
 }
 
-function storeText(store: Description, inUse: boolean): string {
+/** Null: what tells it is damaged, or of another version; `verify` tells where. */
+async function machinesHeld(source: Source): Promise<Machines> {
+  try {
+    return (await machinesOfStore(source)).map(([key, name, version]) => ({ key, name, version }))
+  } catch (error) {
+    if (error instanceof AntiphonError) return null
+    throw error
+  }
+}
+
+function machinesText(machines: Machines): string {
+  if (machines === null) return 'can not be told: see `antiphon verify`'
+  return machines.length === 0 ? 'none yet' : machines.map(({ key, name, version }) => `${key} (${name}, version ${version})`).join(', ')
+}
+
+function storeText(store: Description, machines: Machines, inUse: boolean): string {
   const { founding, epochs, log, snapshots, leftovers } = store
   const promised = epochs.acceptedFrom === null ? '' : ` (promised to ${epochs.acceptedFrom.leader})`
   const sealed = store.medium === 'file' && !store.sealed ? ', not sealed' : ''
@@ -40,6 +59,7 @@ function storeText(store: Description, inUse: boolean): string {
     lines([
       ['store', `${store.storeId}, ${MEDIA[store.medium]}, format version ${store.formatVersion}${inUse ? ', in use' : ''}`],
       ['ensemble', founding === null ? 'none yet' : founding.ensembleId],
+      ['machines', machinesText(machines)],
       ['epochs', `accepted ${epochs.accepted}${promised}, current ${epochs.current}`],
       ['log', `${count(store.entries)} entries behind ${formatZxid(log.start)}, to ${formatZxid(log.last)}; batch ${count(store.lastBatch)}${sealed}`],
       endRow(store),
