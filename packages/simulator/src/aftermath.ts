@@ -49,7 +49,7 @@ export class Aftermath {
   /** Are the others a quorum? */
   #isSpare(member: Member): boolean {
     const { configuration, durability } = this.#world
-    return isQuorum(configuration, ({ id }) => id !== member.id && durability.isCounted(id))
+    return isQuorum(configuration, (id) => id !== member.id && durability.isCounted(id))
   }
 
   /** Writes through everybody else. */

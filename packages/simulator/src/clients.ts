@@ -1,6 +1,8 @@
 import { AntiphonError, formatZxid } from '@antiphon/ports'
+import { roleOf } from './cores.ts'
 import type { Call } from './history.ts'
 import { type KeyedRequest, TOO_LARGE } from './machine.ts'
+import { ANSWERED, type QuestionKind } from './paths.ts'
 import type { SeededRandom } from './random.ts'
 import { Violation } from './violation.ts'
 import type { Life, Member, World } from './world.ts'
@@ -218,14 +220,14 @@ export class Clients {
   }
 
   /** Somebody looks at the state of this process. */
-  #showed(life: Life, how: 'write' | 'read' | 'local read'): void {
+  #showed(life: Life, how: QuestionKind): void {
     const { applied } = life.machine
     if (applied < life.shown)
       this.#world.report(
         new Violation('local-reads', `member ${life.member.id} shows its state as of ${formatZxid(applied)}, after it had shown ${formatZxid(life.shown)}`),
       )
     life.shown = applied
-    this.#world.count(`${how} answered ${life.core?.view().role ?? 'looking'}`)
+    this.#world.count(ANSWERED[how][life.core === null ? 'looking' : roleOf(life.core)])
   }
 
   /** Ends a call once: by its answer, by the death of its process, or as a violation when neither comes. */

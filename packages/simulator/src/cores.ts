@@ -1,4 +1,4 @@
-import { type Before, before, Core, checkState, checkStep, checkTail, type Effects, type Input, type Now } from '@antiphon/consensus-core'
+import { type Before, before, Core, checkState, checkStep, checkTail, type Effects, type Input, type Now, type RoleName } from '@antiphon/consensus-core'
 import { Violation } from './violation.ts'
 
 /** Called behind every step of every core; `breach` is the first invariant of that core which the step broke. */
@@ -19,6 +19,11 @@ export function watchCores(watch: CoreWatcher): () => void {
   return () => {
     if (watcher === watch) watcher = null
   }
+}
+
+/** As a status page has it. */
+export function roleOf({ state: { role } }: Core): RoleName {
+  return role.name === 'following' && !role.counted ? 'observing' : role.name
 }
 
 /** Once in a process: each change of a prototype undoes what the engine has compiled for it. */

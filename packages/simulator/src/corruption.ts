@@ -31,14 +31,14 @@ export class Corruption {
 
   /** Are the others, as far as they are sound, a quorum? */
   canSpare(member: PeerId): boolean {
-    return isQuorum(this.#configuration, ({ id }) => id !== member && !this.#flaws.has(id) && this.#isCounted(id))
+    return isQuorum(this.#configuration, (id) => id !== member && !this.#flaws.has(id) && this.#isCounted(id))
   }
 
   /** The state of `member` is of this kind now; null: sound. */
   is(member: PeerId, flaw: string | null): void {
     if (flaw === null) this.#flaws.delete(member)
     else this.#flaws.set(member, flaw)
-    if (this.#flaws.size > 0 && !isQuorum(this.#configuration, ({ id }) => !this.#flaws.has(id) && this.#isCounted(id))) this.isBeyondRepair = true
+    if (this.#flaws.size > 0 && !isQuorum(this.#configuration, (id) => !this.#flaws.has(id) && this.#isCounted(id))) this.isBeyondRepair = true
   }
 
   /** The first of those whose states are not sound. */

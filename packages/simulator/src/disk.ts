@@ -250,7 +250,7 @@ export class SimDisk {
 
   create(name: string): FileNode {
     this.#changing()
-    const node: FileNode = { bytes: new Uint8Array(SECTOR), size: 0, sizeDurable: 0, unsynced: [], givenUp: 0, frontier: [0] }
+    const node: FileNode = { bytes: NOTHING, size: 0, sizeDurable: 0, unsynced: [], givenUp: 0, frontier: [0] }
     this.#rename([[name, node]])
     return node
   }
@@ -263,7 +263,7 @@ export class SimDisk {
       throw failure('ENOSPC', 'no space is left')
     }
     if (end > node.bytes.length) {
-      const grown = new Uint8Array(Math.max(end, node.bytes.length * 2))
+      const grown = new Uint8Array(Math.max(end, node.bytes.length * 2, SECTOR))
       grown.set(node.bytes)
       node.bytes = grown
     }

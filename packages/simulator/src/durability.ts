@@ -145,7 +145,7 @@ export class Durability {
   mayChangeDisks(members: readonly PeerId[], forGood: boolean): boolean {
     const { members: all } = this.#configuration
     if (!all.every(({ id }) => this.#records.get(id)?.durable.founded === true)) return false
-    return !forGood || isQuorum(this.#configuration, ({ id }) => this.isCounted(id) && !members.includes(id))
+    return !forGood || isQuorum(this.#configuration, (id) => this.isCounted(id) && !members.includes(id))
   }
 
   /** Its disk is empty now. */
@@ -205,12 +205,12 @@ export class Durability {
   }
 
   #quorumHolds(zxid: Zxid): boolean {
-    return isQuorum(this.#configuration, ({ id }) => this.#homes.get(id)?.holds(zxid) === true)
+    return isQuorum(this.#configuration, (id) => this.#homes.get(id)?.holds(zxid) === true)
   }
 
   /** Could a leader be elected without it? */
   #quorumLacks(zxid: Zxid): boolean {
-    return isQuorum(this.#configuration, ({ id }) => {
+    return isQuorum(this.#configuration, (id) => {
       const home = this.#homes.get(id)
       return home === undefined || (!this.#lost.has(home) && !home.holds(zxid))
     })

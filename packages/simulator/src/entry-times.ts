@@ -19,6 +19,8 @@ export class EntryTimes {
   /** By how much all of them may run too fast besides. A run whose faults are told one by one has no plans. */
   readonly #drift: number
   readonly #ahead = new Set<PeerId>()
+  /** As of the last time that it was computed: it only grows, as all clocks do. */
+  #limit = Number.NEGATIVE_INFINITY
   /** How many voters may be ahead: half of the smallest quorum, for the lower of two in the middle counts. */
   readonly spare: number
 
@@ -35,11 +37,11 @@ export class EntryTimes {
 
   /** An entry with this time is applied at `now`, virtual time. */
   applied(zxid: Zxid, time: number, now: number): Violation | null {
-    if (this.#ahead.size > this.spare) return null
+    if (this.#ahead.size > this.spare || time <= this.#limit) return null
     let latest = Number.NEGATIVE_INFINITY
     for (const { rate, wallOffsetMs } of this.#skews) latest = Math.max(latest, WALL_AT_START + now * rate * this.#drift + wallOffsetMs)
-    const limit = latest + AHEAD_MS_MAX + READING_MS_MAX
-    if (time <= limit) return null
+    this.#limit = latest + AHEAD_MS_MAX + READING_MS_MAX
+    if (time <= this.#limit) return null
     return new Violation('time', `the entry ${formatZxid(zxid)} is ${Math.floor(time - latest)} ms ahead of every clock that is right`)
   }
 }
@@ -48,7 +50,7 @@ function smallestQuorum(configuration: Configuration, voters: readonly PeerId[])
   let least = voters.length
   for (let set = 1; set < 2 ** voters.length; set++) {
     const chosen = voters.filter((_, i) => (set & (1 << i)) !== 0)
-    if (chosen.length < least && isQuorum(configuration, ({ id }) => chosen.includes(id))) least = chosen.length
+    if (chosen.length < least && isQuorum(configuration, (id) => chosen.includes(id))) least = chosen.length
   }
   return least
 }

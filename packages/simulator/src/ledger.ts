@@ -1,15 +1,13 @@
 import { formatZxid, type PeerId, type Zxid } from '@antiphon/ports'
 import type { KeyedChange } from './machine.ts'
-import { hashText } from './trace.ts'
 import { Violation } from './violation.ts'
 
 interface LedgerEntry {
   readonly zxid: Zxid
-  readonly hash: number
+  readonly change: KeyedChange
   /** Null until a sound state has shown it. */
   digest: number | null
   readonly time: number
-  readonly id: number
 }
 
 /**
@@ -17,7 +15,6 @@ interface LedgerEntry {
  */
 export class Ledger {
   readonly #entries: LedgerEntry[] = []
-  readonly #placeOf = new Map<Zxid, number>()
   readonly #placeOfId = new Map<number, number>()
   readonly #numbers = new Map<number, number>()
   /** How many entries each member's machine holds. */
@@ -40,7 +37,7 @@ export class Ledger {
 
   /** Ids in the one order. */
   ids(): readonly number[] {
-    return this.#entries.map((entry) => entry.id)
+    return this.#entries.map(({ change }) => change.id)
   }
 
   /** How many changes `member`'s machine holds. */
@@ -54,15 +51,13 @@ export class Ledger {
   }
 
   applied(member: PeerId, zxid: Zxid, time: number, change: KeyedChange, digest: number | null): void {
-    const { kind, id, key, version, amount, value } = change
-    const hash = hashText(`${kind} ${id} ${key} ${version} ${amount} ${value}`)
     const place = this.held(member)
     const known = this.#entries[place]
     this.#held.set(member, place + 1)
-    if (known === undefined) this.#append(member, zxid, time, change, hash, digest)
+    if (known === undefined) this.#append(member, zxid, time, change, digest)
     else if (known.zxid !== zxid) this.#fail('agreement', `member ${member} applies ${formatZxid(zxid)} where others applied ${formatZxid(known.zxid)}`)
-    else if (known.hash !== hash || known.time !== time)
-      this.#fail('agreement', `member ${member} applies request ${id} at ${formatZxid(zxid)}, others request ${known.id}`)
+    else if (!isSame(known.change, change) || known.time !== time)
+      this.#fail('agreement', `member ${member} applies request ${change.id} at ${formatZxid(zxid)}, others request ${known.change.id}`)
     else if (differs(known, digest)) this.#fail('digest', `member ${member} has another state at ${formatZxid(zxid)}`)
   }
 
@@ -75,7 +70,7 @@ export class Ledger {
     this.#held.set(member, place)
   }
 
-  #append(member: PeerId, zxid: Zxid, time: number, change: KeyedChange, hash: number, digest: number | null): void {
+  #append(member: PeerId, zxid: Zxid, time: number, change: KeyedChange, digest: number | null): void {
     const last = this.#entries.at(-1)
     if (last !== undefined && zxid <= last.zxid) this.#fail('agreement', `member ${member} applies ${formatZxid(zxid)} behind ${formatZxid(last.zxid)}`)
     if (last !== undefined && time < last.time) this.#fail('time', `the entry ${formatZxid(zxid)} is ${last.time - time} ms older than its predecessor`)
@@ -86,14 +81,26 @@ export class Ledger {
     const number = change.origin === 0 ? -1 : (this.#numbers.get(change.origin) ?? 0)
     if (change.number <= number) this.#fail('origin-order', `request ${change.number} of origin ${change.origin} comes behind its request ${number}`)
     this.#numbers.set(change.origin, change.number)
-    this.#placeOf.set(zxid, this.#entries.length)
     this.#placeOfId.set(change.id, this.#entries.length)
-    this.#entries.push({ zxid, hash, digest, time, id: change.id })
+    this.#entries.push({ zxid, change, digest, time })
   }
 
   #fail(invariant: Violation['invariant'], message: string): void {
     this.#report(new Violation(invariant, message))
   }
+}
+
+function isSame(one: KeyedChange, other: KeyedChange): boolean {
+  return (
+    one.id === other.id &&
+    one.kind === other.kind &&
+    one.key === other.key &&
+    one.version === other.version &&
+    one.amount === other.amount &&
+    one.value === other.value &&
+    one.origin === other.origin &&
+    one.number === other.number
+  )
 }
 
 /** A state that went wrong on purpose says nothing; the first sound one sets the measure. */

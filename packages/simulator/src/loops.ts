@@ -30,7 +30,7 @@ export class EventLoops {
   /** Null when nothing is left that could happen. */
   take(): Happening | null {
     for (;;) {
-      const late = this.#backlog.shift()
+      const late = this.#backlog.length === 0 ? undefined : this.#backlog.shift()
       const happening = late ?? this.#timeline.take()
       const loop = happening === null ? undefined : this.#loops.get(happening.owner)
       if (happening === null || loop === undefined) return happening

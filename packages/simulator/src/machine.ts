@@ -65,6 +65,8 @@ export class KeyedMachine implements StateMachine<KeyedRequest, KeyedResult> {
   readonly #observer: MachineObserver
   readonly #ballastLines: number
   #values = new Map<string, KeyedValue>()
+  /** What each value has in the digest. */
+  #shares = new Map<string, number>()
   #speculation = new Map<string, { version: number; amount: number; text: string }>()
   #undo: { key: string; before: { version: number; amount: number; text: string } | undefined } | null = null
   #reigns = false
@@ -107,30 +109,18 @@ export class KeyedMachine implements StateMachine<KeyedRequest, KeyedResult> {
   }
 
   decodeRequest(bytes: Uint8Array): KeyedRequest {
-    const [kind, id, origin, number, key, expected, value, padding] = decoder.decode(bytes).split(' ') as [
-      KeyedRequest['kind'],
-      string,
-      string,
-      string,
-      string,
-      string,
-      string,
-      string,
-    ]
-    return {
-      kind,
-      id: Number(id),
-      origin: Number(origin),
-      number: Number(number),
-      key,
-      expected: expected === '-' ? null : expected.slice(1),
-      value,
-      padding: padding.length,
-    }
+    const words = new Words(bytes)
+    const kind = words.next() as KeyedRequest['kind']
+    const id = words.number()
+    const origin = words.number()
+    const number = words.number()
+    const key = words.next()
+    const expected = words.next()
+    return { kind, id, origin, number, key, expected: expected === '-' ? null : expected.slice(1), value: words.next(), padding: words.left }
   }
 
-  encodeResult(result: KeyedResult): Uint8Array {
-    return bytesOf(JSON.stringify(result))
+  encodeResult({ zxid, amount }: KeyedResult): Uint8Array {
+    return bytesOf(`{"zxid":${zxid},"amount":${amount}}`)
   }
 
   decodeResult(bytes: Uint8Array): KeyedResult {
@@ -181,7 +171,7 @@ export class KeyedMachine implements StateMachine<KeyedRequest, KeyedResult> {
   apply(batch: CommittedBatch): readonly KeyedResult[] {
     const results: KeyedResult[] = []
     for (let i = 0; i < batch.length; i++) {
-      const change = decodeChange(decoder.decode(batch.change(i)))
+      const change = decodeChange(batch.change(i))
       const zxid = batch.zxid(i)
       this.#change(change, zxid)
       this.#observer.applied(zxid, batch.time(i), change, this.#sound())
@@ -199,6 +189,7 @@ export class KeyedMachine implements StateMachine<KeyedRequest, KeyedResult> {
     for await (const chunk of chunks) text += decoder.decode(chunk)
     const [head, ...lines] = text.split('\n')
     const values = new Map<string, KeyedValue>()
+    const shares = new Map<string, number>()
     let digest = 0
     let ballast = 0
     for (const line of lines) {
@@ -210,12 +201,15 @@ export class KeyedMachine implements StateMachine<KeyedRequest, KeyedResult> {
       }
       const [key, version, amount, value, items] = line.split(' ') as [string, string, string, string, string]
       const restored = { version: Number(version), text: value, amount: Number(amount), items: items === '-' ? null : items.split(',') }
+      const share = contribution(key, restored)
       values.set(key, restored)
-      digest ^= contribution(key, restored)
+      shares.set(key, share)
+      digest ^= share
     }
     if (ballast !== this.#ballastLines) throw new Error(`a snapshot at ${zxid} has ${ballast} pieces, not ${this.#ballastLines}`)
     if (Number(head) > zxid) throw new Error(`a snapshot at ${zxid} holds what was applied at ${head}`)
     this.#values = values
+    this.#shares = shares
     this.#applied = Number(head) as Zxid
     this.#digest = digest
     this.#forget()
@@ -246,8 +240,9 @@ export class KeyedMachine implements StateMachine<KeyedRequest, KeyedResult> {
   }
 
   #put(key: string, after: KeyedValue): void {
-    const before = this.read(key)
-    this.#digest ^= (before.version === 0 ? 0 : contribution(key, before)) ^ contribution(key, after)
+    const share = contribution(key, after)
+    this.#digest ^= (this.#shares.get(key) ?? 0) ^ share
+    this.#shares.set(key, share)
     this.#values.set(key, after)
   }
 
@@ -266,23 +261,41 @@ export function itemsOf(value: KeyedValue): readonly string[] {
   return value.items === null ? [] : value.items.slice(0, value.amount)
 }
 
-function decodeChange(text: string): KeyedChange {
-  let at = 0
-  const next = (): string => {
-    const from = at
-    const end = text.indexOf(' ', from)
-    at = end + 1
-    return text.slice(from, end)
+function decodeChange(bytes: Uint8Array): KeyedChange {
+  const words = new Words(bytes)
+  const kind = words.next() as KeyedChange['kind']
+  const id = words.number()
+  const origin = words.number()
+  const number = words.number()
+  const key = words.next()
+  const version = words.number()
+  const amount = words.number()
+  return { kind, id, origin, number, key, version, amount, value: words.next() }
+}
+
+/** The words of a text, each with a space behind it. */
+class Words {
+  readonly #text: string
+  #at = 0
+
+  constructor(bytes: Uint8Array) {
+    this.#text = decoder.decode(bytes)
   }
-  return {
-    kind: next() as KeyedChange['kind'],
-    id: Number(next()),
-    origin: Number(next()),
-    number: Number(next()),
-    key: next(),
-    version: Number(next()),
-    amount: Number(next()),
-    value: next(),
+
+  /** Characters behind the last word that was taken. */
+  get left(): number {
+    return this.#text.length - this.#at
+  }
+
+  next(): string {
+    const from = this.#at
+    const end = this.#text.indexOf(' ', from)
+    this.#at = end + 1
+    return this.#text.slice(from, end)
+  }
+
+  number(): number {
+    return Number(this.next())
   }
 }
 

@@ -1,4 +1,4 @@
-import { type AntiphonError, formatZxid, type PeerId, type StateMachine, ZERO } from '@antiphon/ports'
+import { type AntiphonError, formatZxid, type PeerId, type StateMachine, ZERO, type Zxid } from '@antiphon/ports'
 import { Replica } from '@antiphon/replica'
 import { VirtualClock } from './clock.ts'
 import type { SimDisk } from './disk.ts'
@@ -212,14 +212,7 @@ export class SimMember implements Member {
     const machine = new KeyedMachine(profile.ballastLines, {
       applied: (zxid, time, change: KeyedChange, digest) => {
         if (life.over) report(new Violation('crash', `a dead process of member ${this.id} applies ${formatZxid(zxid)}`))
-        trace.add(
-          timeline.now,
-          this.id,
-          zxid % 0x1_0000_0000,
-          change.id,
-          digest ?? 0,
-          () => `applies ${formatZxid(zxid)}: ${change.kind} ${change.key} of request ${change.id}`,
-        )
+        trace.add(timeline.now, this.id, zxid % 0x1_0000_0000, change.id, digest ?? 0, trace.isRead ? lineOf(zxid, change) : null)
         ledger.applied(this.id, zxid, time, change, digest)
         const runaway = this.#world.entryTimes.applied(zxid, time, timeline.now)
         if (runaway !== null) report(runaway)
@@ -282,4 +275,8 @@ export class SimMember implements Member {
     }
     this.#world.report(new Violation('fault', `member ${this.id} ${what}: ${code ?? ''} ${message ?? String(error)}\n${stack ?? ''}`))
   }
+}
+
+function lineOf(zxid: Zxid, { kind, key, id }: KeyedChange): () => string {
+  return () => `applies ${formatZxid(zxid)}: ${kind} ${key} of request ${id}`
 }

@@ -248,8 +248,12 @@ export class SimNetwork {
     state.lastAt = delivery.at
     state.lastSentAt = now
     state.lastDelivery = delivery
-    this.timeline.at(delivery.at, end.other.transport.id, () => this.#arrive(end.other, lane, delivery))
+    this.#deliver(end.other, lane, delivery, delivery.at)
     return true
+  }
+
+  #deliver(end: End, lane: Lane, delivery: Delivery, at: number): void {
+    this.timeline.at(at, end.transport.id, () => this.#arrive(end, lane, delivery))
   }
 
   delay(): number {
@@ -269,10 +273,7 @@ export class SimNetwork {
     sending.bytesUnderWay -= delivery.bytes
     if (sending.refused && sending.bytesUnderWay <= this.conditions.laneBytesMax / 2) {
       sending.refused = false
-      const sender = end.other
-      this.timeline.after(this.random.span(0, 1), sender.transport.id, () => {
-        if (sender.state === 'up') sender.transport.handler.drain(end.transport.id, sender.number)
-      })
+      this.#drainSoon(end.other)
     }
     for (const pieces of delivery.frames) {
       // A handler may have closed the connection while it took the frame before.
@@ -281,9 +282,20 @@ export class SimNetwork {
       if (this.timeline.now < this.#flipUntil && this.random.chance(FLIP_CHANCE)) bytes[this.random.below(bytes.length)]! ^= 1 << this.random.below(8)
       const from = end.other.transport.id
       // A frame's head begins with its checksum and its run ends in the history's: together they stand for all of it.
-      this.trace.add(this.timeline.now, end.transport.id, from, wordAt(bytes, 0), wordAt(bytes, bytes.length - 4), () => `<- ${from}  ${this.describe(bytes)}`)
+      const line = this.trace.isRead ? this.#lineOf(from, bytes) : null
+      this.trace.add(this.timeline.now, end.transport.id, from, wordAt(bytes, 0), wordAt(bytes, bytes.length - 4), line)
       end.transport.handler.frame(from, end.number, lane, bytes)
     }
+  }
+
+  #lineOf(from: PeerId, bytes: Uint8Array): () => string {
+    return () => `<- ${from}  ${this.describe(bytes)}`
+  }
+
+  #drainSoon(sender: End): void {
+    this.timeline.after(this.random.span(0, 1), sender.transport.id, () => {
+      if (sender.state === 'up') sender.transport.handler.drain(sender.other.transport.id, sender.number)
+    })
   }
 
   /** The direction towards `end` is open again. */
@@ -299,7 +311,7 @@ export class SimNetwork {
       let at = this.timeline.now
       for (const delivery of held) {
         at += this.delay()
-        this.timeline.at(at, end.transport.id, () => this.#arrive(end, lane, delivery))
+        this.#deliver(end, lane, delivery, at)
       }
       sending.lastAt = Math.max(sending.lastAt, at)
     }

@@ -55,39 +55,34 @@ const INPUTS: Readonly<Record<Input['kind'], Expected>> = {
   rebuilt: true,
 }
 
-interface Taken<Of> {
-  readonly expected: Expected
-  readonly isTaken: (of: Of) => boolean
+const EFFECTS: Readonly<Record<keyof Effects, Expected>> = {
+  discards: true,
+  stagedAppends: true,
+  writes: true,
+  sends: true,
+  transfers: true,
+  abandons: true,
+  cancels: true,
+  receives: true,
+  closes: true,
+  refusals: 'all members have the same settings, and nobody else calls',
+  commitTo: true,
+  readable: true,
+  quarantine: true,
+  disputed: 'as long as a quorum is sound it can agree, and where none is the run ends',
+  snapshotDue: true,
+  role: true,
+  fault: NEVER_IN_A_SOUND_RUN,
+  wakeAt: 'every step has one',
 }
 
-const EFFECTS: { readonly [Kind in keyof Effects]: Taken<Effects> } = {
-  discards: { expected: true, isTaken: ({ discards }) => discards.length > 0 },
-  stagedAppends: { expected: true, isTaken: ({ stagedAppends }) => stagedAppends.length > 0 },
-  writes: { expected: true, isTaken: ({ writes }) => writes.length > 0 },
-  sends: { expected: true, isTaken: ({ sends }) => sends.length > 0 },
-  transfers: { expected: true, isTaken: ({ transfers }) => transfers.length > 0 },
-  abandons: { expected: true, isTaken: ({ abandons }) => abandons.length > 0 },
-  cancels: { expected: true, isTaken: ({ cancels }) => cancels.length > 0 },
-  receives: { expected: true, isTaken: ({ receives }) => receives.length > 0 },
-  closes: { expected: true, isTaken: ({ closes }) => closes.length > 0 },
-  refusals: { expected: 'all members have the same settings, and nobody else calls', isTaken: ({ refusals }) => refusals.length > 0 },
-  commitTo: { expected: true, isTaken: ({ commitTo }) => commitTo !== null },
-  readable: { expected: true, isTaken: ({ readable }) => readable.length > 0 },
-  quarantine: { expected: true, isTaken: ({ quarantine }) => quarantine !== null },
-  disputed: { expected: 'as long as a quorum is sound it can agree, and where none is the run ends', isTaken: ({ disputed }) => disputed !== null },
-  snapshotDue: { expected: true, isTaken: ({ snapshotDue }) => snapshotDue !== null },
-  role: { expected: true, isTaken: ({ role }) => role !== null },
-  fault: { expected: NEVER_IN_A_SOUND_RUN, isTaken: ({ fault }) => fault !== null },
-  wakeAt: { expected: 'every step has one', isTaken: () => false },
-}
-
-const WRITES: { readonly [Part in keyof Omit<Write, 'ticket'>]: Taken<Write> } = {
-  founding: { expected: true, isTaken: ({ founding }) => founding !== null },
-  install: { expected: true, isTaken: ({ install }) => install !== null },
-  truncateTo: { expected: true, isTaken: ({ truncateTo }) => truncateTo !== null },
-  append: { expected: true, isTaken: ({ append }) => append.length > 0 },
-  epochs: { expected: true, isTaken: ({ epochs }) => epochs !== null },
-  afterwards: { expected: true, isTaken: ({ afterwards }) => afterwards.length > 0 },
+const WRITES: Readonly<Record<keyof Omit<Write, 'ticket'>, Expected>> = {
+  founding: true,
+  install: true,
+  truncateTo: true,
+  append: true,
+  epochs: true,
+  afterwards: true,
 }
 
 const TRANSFERS: Readonly<Record<Transfer['mode'], Expected>> = { diff: true, snap: true }
@@ -185,8 +180,8 @@ const RECOVERIES = [
 /** Counted, and not expected: whoever lags so far that it is sent a snapshot hardly ever has one of its own under way. The stores' conformance suite takes it. */
 type Rare = 'snapshot void'
 
-type Question = 'write' | 'read' | 'local read'
-const QUESTIONS: readonly Question[] = ['write', 'read', 'local read']
+export type QuestionKind = 'write' | 'read' | 'local read'
+const QUESTIONS: readonly QuestionKind[] = ['write', 'read', 'local read']
 
 /** What a replica tells its log, and nobody else. */
 export const TOLD: ReadonlySet<string> = new Set<(typeof RECOVERIES)[number]>([
@@ -208,13 +203,24 @@ export type Path =
   | `role ${RoleName}${'' | ' active'}`
   | `fault ${FaultKind}`
   | `answer ${ErrorCode} ${Outcome}`
-  | `${Question} answered ${RoleName}`
+  | `${QuestionKind} answered ${RoleName}`
   | (typeof RECOVERIES)[number]
   | Rare
   // Whatever else a member stops with, or tells, is excused or a violation where it happens.
   | `${'refused to start' | 'stopped' | 'failed to close' | 'too large'}: ${ErrorCode}`
   | `trouble ${ErrorCode}`
   | `asked again: ${string}`
+
+/** A question that was answered, by the role of who answered it. */
+export const ANSWERED: Readonly<Record<QuestionKind, Readonly<Record<RoleName, Path>>>> = {
+  write: answered('write'),
+  read: answered('read'),
+  'local read': answered('local read'),
+}
+
+function answered(question: QuestionKind): Record<RoleName, Path> {
+  return Object.fromEntries(keys(ROLES).map((role) => [role, `${question} answered ${role}`])) as Record<RoleName, Path>
+}
 
 /** Each path that a run of many seeds must have taken. */
 export function expectedPaths(): Path[] {
@@ -224,8 +230,8 @@ export function expectedPaths(): Path[] {
   }
   for (const kind of keys(MESSAGES)) add(kind, MESSAGES[kind])
   for (const kind of keys(INPUTS)) add(`input ${kind}`, INPUTS[kind])
-  for (const kind of keys(EFFECTS)) add(`effect ${kind}`, EFFECTS[kind].expected)
-  for (const part of keys(WRITES)) add(`write ${part}`, WRITES[part].expected)
+  for (const kind of keys(EFFECTS)) add(`effect ${kind}`, EFFECTS[kind])
+  for (const part of keys(WRITES)) add(`write ${part}`, WRITES[part])
   for (const mode of keys(TRANSFERS)) add(`transfer ${mode}`, TRANSFERS[mode])
   for (const role of keys(ROLES)) {
     add(`role ${role}`, ROLES[role].changed)
@@ -247,38 +253,75 @@ export function untaken(taken: { has(path: string): boolean }): string[] {
     .sort()
 }
 
-const EFFECT_KINDS = keys(EFFECTS)
-const WRITE_PARTS = keys(WRITES)
-const STEP_PATHS: readonly Path[] = [...EFFECT_KINDS.map((kind): Path => `effect ${kind}`), ...WRITE_PARTS.map((part): Path => `write ${part}`)]
+function zeros<Name extends string>(of: Readonly<Record<Name, unknown>>): Record<Name, number> {
+  return Object.fromEntries(keys(of).map((name) => [name, 0])) as Record<Name, number>
+}
 
 /** How often a run has taken which. */
 export class Paths {
   readonly #counts = new Map<Path, number>()
-  readonly #inputs = Object.fromEntries(keys(INPUTS).map((kind) => [kind, 0])) as Record<Input['kind'], number>
-  /** By the places in `STEP_PATHS`. */
-  readonly #steps: number[] = STEP_PATHS.map(() => 0)
+  readonly #inputs = zeros(INPUTS)
+  readonly #messages = zeros(MESSAGES)
+  readonly #effects = zeros(EFFECTS)
+  readonly #writes = zeros(WRITES)
 
   count(path: Path): void {
     this.#counts.set(path, (this.#counts.get(path) ?? 0) + 1)
   }
 
+  /** Behind every step of every core: written out, for what is looked up by its name costs more than the rest of the watching. */
   stepped(input: Input, effects: Effects): void {
     this.#inputs[input.kind]++
-    if (input.kind === 'message') this.count(input.message.kind)
-    for (let i = 0; i < EFFECT_KINDS.length; i++) if (EFFECTS[EFFECT_KINDS[i]!].isTaken(effects)) this.#steps[i]!++
-    for (const write of effects.writes)
-      for (let i = 0; i < WRITE_PARTS.length; i++) if (WRITES[WRITE_PARTS[i]!].isTaken(write)) this.#steps[EFFECT_KINDS.length + i]!++
-    for (const { mode } of effects.transfers) this.count(`transfer ${mode}`)
-    if (effects.role !== null) this.count(`role ${effects.role.role}${effects.role.active ? ' active' : ''}`)
+    if (input.kind === 'message') this.#messages[input.message.kind]++
+    const taken = this.#effects
+    if (effects.discards.length > 0) taken.discards++
+    if (effects.stagedAppends.length > 0) taken.stagedAppends++
+    if (effects.sends.length > 0) taken.sends++
+    if (effects.abandons.length > 0) taken.abandons++
+    if (effects.cancels.length > 0) taken.cancels++
+    if (effects.receives.length > 0) taken.receives++
+    if (effects.closes.length > 0) taken.closes++
+    if (effects.refusals.length > 0) taken.refusals++
+    if (effects.commitTo !== null) taken.commitTo++
+    if (effects.readable.length > 0) taken.readable++
+    if (effects.quarantine !== null) taken.quarantine++
+    if (effects.disputed !== null) taken.disputed++
+    if (effects.snapshotDue !== null) taken.snapshotDue++
+    if (effects.fault !== null) taken.fault++
+    if (effects.writes.length > 0) {
+      taken.writes++
+      for (const write of effects.writes) this.#wrote(write)
+    }
+    if (effects.transfers.length > 0) {
+      taken.transfers++
+      for (const { mode } of effects.transfers) this.count(`transfer ${mode}`)
+    }
+    if (effects.role !== null) {
+      taken.role++
+      this.count(`role ${effects.role.role}${effects.role.active ? ' active' : ''}`)
+    }
+  }
+
+  #wrote(write: Write): void {
+    const taken = this.#writes
+    if (write.founding !== null) taken.founding++
+    if (write.install !== null) taken.install++
+    if (write.truncateTo !== null) taken.truncateTo++
+    if (write.append.length > 0) taken.append++
+    if (write.epochs !== null) taken.epochs++
+    if (write.afterwards.length > 0) taken.afterwards++
   }
 
   /** All that were taken at least once. */
   taken(): Map<string, number> {
     const taken = new Map<string, number>(this.#counts)
-    for (const kind of keys(INPUTS)) if (this.#inputs[kind] > 0) taken.set(`input ${kind}`, this.#inputs[kind])
-    this.#steps.forEach((times, i) => {
-      if (times > 0) taken.set(STEP_PATHS[i]!, times)
-    })
+    const add = (counts: Readonly<Record<string, number>>, prefix: string): void => {
+      for (const [name, times] of Object.entries(counts)) if (times > 0) taken.set(prefix + name, times)
+    }
+    add(this.#messages, '')
+    add(this.#inputs, 'input ')
+    add(this.#effects, 'effect ')
+    add(this.#writes, 'write ')
     return taken
   }
 }

@@ -287,7 +287,8 @@ class Simulation implements World {
     life.core ??= core
     const { id } = life.member
     const { writes, role, commitTo } = effects
-    this.trace.add(this.timeline.now, id, KIND_HASHES[input.kind], writes.length * 1000 + effects.sends.length, commitTo ?? 0, () => tellStep(input, effects))
+    const line = this.trace.isRead ? lineOf(input, effects) : null
+    this.trace.add(this.timeline.now, id, KIND_HASHES[input.kind], writes.length * 1000 + effects.sends.length, commitTo ?? 0, line)
     if (breach !== null) this.report(breach)
     if (effects.fault !== null) this.report(new Violation('fault', `the core of member ${id} stops: ${effects.fault.code} ${effects.fault.message}`))
     this.#paths.stepped(input, effects)
@@ -302,7 +303,11 @@ class Simulation implements World {
     if (misread !== null) this.report(misread)
     const overrun = this.#windows.stepped(id, core, input, effects)
     if (overrun !== null) this.report(overrun)
-    if (commitTo !== null) this.#guard(() => this.durability.committed(commitTo, `member ${id} commits`))
+    if (commitTo !== null) this.#committed(id, commitTo)
+  }
+
+  #committed(id: PeerId, zxid: Zxid): void {
+    this.#guard(() => this.durability.committed(zxid, `member ${id} commits`))
   }
 
   #established(life: Life, epoch: number): void {
@@ -349,7 +354,7 @@ class Simulation implements World {
     for (const { bytesMax } of effects.transfers) if (bytesMax !== Number.MAX_SAFE_INTEGER) this.count('stream of a slow learner')
     for (const learner of role.learners.values()) {
       if (learner.streaming) leading.streaming.add(learner)
-      else if (leading.streaming.delete(learner)) this.count('rejoin mid-stream')
+      else if (leading.streaming.size > 0 && leading.streaming.delete(learner)) this.count('rejoin mid-stream')
     }
   }
 
@@ -475,7 +480,10 @@ function describeFrame(bytes: Uint8Array): string {
   }
 }
 
-function tellStep(input: Input, effects: Effects): string {
-  const lines = describeEffects(effects)
-  return `${describeInput(input)}${lines.length === 0 ? '' : lines.map((line) => `\n${' '.repeat(20)}${line}`).join('')}`
+/** Made here, so that the watching of a step makes nothing when nobody reads. */
+function lineOf(input: Input, effects: Effects): () => string {
+  return () => {
+    const lines = describeEffects(effects)
+    return `${describeInput(input)}${lines.length === 0 ? '' : lines.map((line) => `\n${' '.repeat(20)}${line}`).join('')}`
+  }
 }

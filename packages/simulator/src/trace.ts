@@ -17,15 +17,20 @@ export class Trace {
     return this.#facts
   }
 
-  /** `a`, `b` and `c` enter the hash; `tell` makes the line, at once or never. `member` 0 is the world outside. */
-  add(at: number, member: number, a: number, b: number, c: number, tell: () => string): void {
+  /** False: what makes a line need not even be made. */
+  get isRead(): boolean {
+    return this.#say !== null
+  }
+
+  /** `a`, `b` and `c` enter the hash; `tell` makes the line, at once or never: null where that is known to be never. `member` 0 is the world outside. */
+  add(at: number, member: number, a: number, b: number, c: number, tell: (() => string) | null): void {
     this.#facts++
     this.#mix(Math.floor(at * 1000))
     this.#mix(member)
     this.#mix(a)
     this.#mix(b)
     this.#mix(c)
-    this.#say?.(`${at.toFixed(3).padStart(11)}  ${member === 0 ? '-' : member}  ${tell()}`)
+    if (this.#say !== null && tell !== null) this.#say(`${at.toFixed(3).padStart(11)}  ${member === 0 ? '-' : member}  ${tell()}`)
   }
 
   /** 16 hexadecimal digits over every fact so far. */
