@@ -459,7 +459,7 @@ export class Cluster {
               holdsDurably(other.store, zxid, checksum),
           )
           const voters = this.#members.filter((member) => member.role === 'voter').length
-          if (!isQuorum({ version: ZERO, members: this.#members }, (member) => holders.some((holder) => holder.id === member.id)))
+          if (!isQuorum({ version: ZERO, members: this.#members }, (id) => holders.some((holder) => holder.id === id)))
             throw new Error(`${formatZxid(zxid)} is committed with ${holders.length} durable copies of ${voters}`)
         }
       }

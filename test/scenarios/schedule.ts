@@ -149,7 +149,7 @@ export class Schedule {
   #isQuorum(has: (id: number) => boolean): boolean {
     const { voters, weights, groups } = this.#shape
     const members: Member[] = voters.map((id) => ({ id: peerId(id), role: 'voter', weight: weights?.[id] ?? 1, group: groups?.[id] ?? 0, storeId: null }))
-    return isQuorum({ version: ZERO, members }, (member) => has(member.id))
+    return isQuorum({ version: ZERO, members }, (id) => has(id))
   }
 
   /** Everything that can happen without time passing. */

@@ -56,7 +56,7 @@ function tell(step: Step, role: Leading, from: PeerId, zxid: Zxid, digest: Diges
     if (digest !== poll.verdict) judge(step, role, from, zxid, digest, poll.verdict)
     return
   }
-  const agree = (on: Digest): boolean => isQuorum(step.configuration, ({ id }) => isTold(poll, id, on))
+  const agree = (on: Digest): boolean => isQuorum(step.configuration, (id) => isTold(poll, id, on))
   if (!agree(digest)) {
     dispute(step, poll)
     return
@@ -92,7 +92,7 @@ function dispute(step: Step, poll: DigestPoll): void {
   const told = new Set<Digest>()
   for (const { digest, counted } of poll.told.values()) if (counted) told.add(digest)
   const isOpen = (digest: Digest | null): boolean =>
-    isQuorum(step.configuration, ({ id }) => poll.told.get(id)?.counted !== true || (digest !== null && isTold(poll, id, digest)))
+    isQuorum(step.configuration, (id) => poll.told.get(id)?.counted !== true || (digest !== null && isTold(poll, id, digest)))
   if (isOpen(null)) return
   for (const digest of told) if (isOpen(digest)) return
   poll.disputed = true

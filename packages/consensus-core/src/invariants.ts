@@ -130,7 +130,7 @@ export function checkStep(core: Core, earlier: Before, effects: Effects): string
 /** Rule 10: our own current epoch is written behind a quorum of ACK-E for that very epoch, none of them better than our own history. */
 function hasAckEpochs(core: Core, role: Leading, earlier: Before): boolean {
   const { configuration, last } = core.view()
-  return isQuorum(configuration, ({ id }) => {
+  return isQuorum(configuration, (id) => {
     if (id === role.attempt.leader) return role.acknowledgedEpoch
     const learner = role.learners.get(id)
     if (learner?.counted !== true || learner.ackEpoch?.epoch !== role.epoch) return false

@@ -95,7 +95,7 @@ export class Step implements Effects {
   }
 
   isQuorum(has: (id: PeerId) => boolean): boolean {
-    return isQuorum(this.configuration, (member) => has(member.id))
+    return isQuorum(this.configuration, has)
   }
 
   ticks(count: number): Millis {

@@ -6,6 +6,7 @@ export const KEPT_REFUSAL = 1
 export const KEPT_TOO_LARGE = 2
 /** `u8 kind, u8 machine, u32 length`, then the bytes. */
 export const KEPT_HEAD_BYTES = 6
+const NOTHING = new Uint8Array(0)
 
 /**
  * The results of one origin's consecutive requests, oldest first, in one piece of memory: each stays until the origin has it. What does not fit is kept as a marker. Whether it fits
@@ -19,7 +20,7 @@ export class KeptResults {
   /** The number of the newest. */
   #last: number
 
-  constructor(bytes: Uint8Array = new Uint8Array(0), length = 0, last = 0) {
+  constructor(bytes: Uint8Array = NOTHING, length = 0, last = 0) {
     this.#bytes = bytes
     this.#end = bytes.length
     this.#length = length
@@ -44,7 +45,8 @@ export class KeptResults {
     bytes[this.#end] = fits || kind === KEPT_REFUSAL ? kind : KEPT_TOO_LARGE
     bytes[this.#end + 1] = machine
     writeU32(bytes, this.#end + 2, length)
-    if (length > 0) bytes.set(source.subarray(from, to), this.#end + KEPT_HEAD_BYTES)
+    if (length === source.length) bytes.set(source, this.#end + KEPT_HEAD_BYTES)
+    else if (length > 0) bytes.set(source.subarray(from, to), this.#end + KEPT_HEAD_BYTES)
     this.#end += KEPT_HEAD_BYTES + length
     this.#length++
     this.#last++

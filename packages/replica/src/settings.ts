@@ -179,7 +179,7 @@ const CORE_NUMBERS = [
   'counterMax',
   'clockAheadMsMax',
 ] as const
-const MAY_BE_ZERO: readonly string[] = ['finalizeWaitTicks', 'recentBytes', 'digestEvery', 'snapshotEveryBytes']
+const MAY_BE_ZERO: ReadonlySet<string> = new Set(['finalizeWaitTicks', 'recentBytes', 'digestEvery', 'snapshotEveryBytes'])
 const OWN_NUMBERS = Object.keys(REPLICA_DEFAULTS) as OwnNumber[]
 
 /** @throws AntiphonError INVALID_SETTINGS */
@@ -220,25 +220,26 @@ export function resolveSettings(settings: ReplicaSettings): Resolved {
   return { self, initial, addresses, machines, fingerprint, ...own, core }
 }
 
+const KNOWN: ReadonlySet<string> = new Set([
+  'id',
+  'members',
+  'machines',
+  'storage',
+  'transport',
+  'readLease',
+  'keepAlive',
+  'logger',
+  'metrics',
+  'clock',
+  'random',
+  ...CORE_NUMBERS,
+  ...OWN_NUMBERS,
+])
+
 /** A misspelt setting would be left at its default without a word. */
 function expectKnown(settings: ReplicaSettings): void {
-  const known: readonly string[] = [
-    'id',
-    'members',
-    'machines',
-    'storage',
-    'transport',
-    'readLease',
-    'keepAlive',
-    'logger',
-    'metrics',
-    'clock',
-    'random',
-    ...CORE_NUMBERS,
-    ...OWN_NUMBERS,
-  ]
   for (const name of Object.keys(settings)) {
-    if (!known.includes(name)) throw invalidSettings(`there is no setting \`${name}\``, `Correct its name; the settings are ${known.join(', ')}.`)
+    if (!KNOWN.has(name)) throw invalidSettings(`there is no setting \`${name}\``, `Correct its name; the settings are ${[...KNOWN].join(', ')}.`)
   }
 }
 
@@ -322,7 +323,7 @@ function readNumbers<Name extends string>(settings: ReplicaSettings, names: read
   const read = {} as Record<Name, number>
   for (const name of names) {
     const value: unknown = (settings as unknown as Record<string, unknown>)[name] ?? defaults[name]
-    const least = MAY_BE_ZERO.includes(name) ? 0 : 1
+    const least = MAY_BE_ZERO.has(name) ? 0 : 1
     if (!Number.isSafeInteger(value) || (value as number) < least)
       throw invalidSettings(`${name} must be an integer, ${least} or more, not ${String(value)}`, `Correct \`${name}\`, or leave it out for ${defaults[name]}.`)
     read[name] = value as number
@@ -335,8 +336,10 @@ function fingerprintOf(initial: Configuration, machines: readonly NamedMachine[]
   const members = initial.members.map(({ id, role, weight, group }) => [id, role, weight, group])
   const named = machines.map(({ name, machine }) => [name, machine.name, machine.version])
   const parts = [members, named, limits]
-  return SETTINGS_PARTS.map(({ from, to }, i) => fnv1a64(new TextEncoder().encode(JSON.stringify(parts[i]))).slice(0, to - from)).join('')
+  return SETTINGS_PARTS.map(({ from, to }, i) => fnv1a64(encoder.encode(JSON.stringify(parts[i]))).slice(0, to - from)).join('')
 }
+
+const encoder = new TextEncoder()
 
 /** FNV-1a, 64 bits: tells differing settings apart; guards against mistakes, not against forgery. */
 function fnv1a64(bytes: Uint8Array): string {

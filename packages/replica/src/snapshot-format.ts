@@ -27,6 +27,8 @@ export interface SnapshotHead {
 
 /** 1 kept no results for origins: nothing of that format was ever published, and it is refused. */
 const FORMAT = 2
+const encoder = new TextEncoder()
+const decoder = new TextDecoder('utf-8', { fatal: true })
 const RECORD_HEAD_BYTES = 6
 const ENDS_CHUNK = 1
 const ENDS_ALL = 2
@@ -61,7 +63,7 @@ export function encodeHead({ ensembleId, meta, configuration, origins, machines 
     origins: origins.encode(),
     machines,
   }
-  return new TextEncoder().encode(JSON.stringify(stored))
+  return encoder.encode(JSON.stringify(stored))
 }
 
 function storedConfiguration({ version, members }: Configuration): StoredHead['configuration'] {
@@ -79,7 +81,7 @@ export async function* refounded(chunks: AsyncIterable<Uint8Array>, { ensembleId
     if (isFirst) {
       const head = parse(chunk)
       expectFormat(head)
-      yield new TextEncoder().encode(JSON.stringify({ ...head, ensembleId, configuration: storedConfiguration(configuration) }))
+      yield encoder.encode(JSON.stringify({ ...head, ensembleId, configuration: storedConfiguration(configuration) }))
     } else {
       yield chunk
     }
@@ -164,7 +166,7 @@ function expectFormat({ format }: Partial<StoredHead>): void {
 
 function parse(bytes: Uint8Array): Partial<StoredHead> {
   try {
-    const head: unknown = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes))
+    const head: unknown = JSON.parse(decoder.decode(bytes))
     if (typeof head === 'object' && head !== null) return head
   } catch {
     // Reported below, like every other head that is none.

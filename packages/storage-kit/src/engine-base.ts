@@ -36,6 +36,7 @@ export interface Found {
 }
 
 const NOTHING: Flushed = { packs: [], error: null }
+const NO_TROUBLES: readonly AntiphonError[] = []
 
 /**
  * The half of an engine that does not depend on how the log is kept: packs that wait, the store's failure, generations, and snapshots as files in one folder.
@@ -93,8 +94,8 @@ export abstract class EngineBase<Log> implements Engine {
     return this.#failed
   }
 
-  takeTroubles(): AntiphonError[] {
-    return this.#troubles.splice(0)
+  takeTroubles(): readonly AntiphonError[] {
+    return this.#troubles.length === 0 ? NO_TROUBLES : this.#troubles.splice(0)
   }
 
   /** To be told: the store goes on in spite of it. */

@@ -47,7 +47,7 @@ export interface Engine {
   /** One step of what can wait. False when nothing is left. */
   background(): boolean
   /** What was found to be damaged, and that the store goes on in spite of: each once. */
-  takeTroubles?(): AntiphonError[]
+  takeTroubles?(): readonly AntiphonError[]
   /** Whether everything behind `zxid` can be read at once; if not, a step was done towards that. Without it: always. @throws AntiphonError CORRUPT, DISK_FAILED */
   reaches?(zxid: Zxid): boolean
   read(after: Zxid, upTo: Zxid, bytesMax: number): Run[]

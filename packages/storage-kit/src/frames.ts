@@ -32,19 +32,20 @@ export interface SnapshotFrames {
   readonly next: SnapshotPosition | null
 }
 
+const NOTHING: Uint8Array<ArrayBuffer> = new Uint8Array(0)
+
 /** Puts chunks into frames: each with its length and the running checksum. Copies them: whoever makes them may use their memory again. */
 export class ChunkFramer {
   #checksum: number
   #chunks = 0
   #total = 0
-  #bytes: Uint8Array<ArrayBuffer>
+  #bytes: Uint8Array<ArrayBuffer> = NOTHING
   #length = 0
   readonly #bytesEach: number
 
   constructor(meta: SnapshotMeta, bytesEach: number) {
     this.#checksum = chunksSeed(meta)
     this.#bytesEach = bytesEach
-    this.#bytes = new Uint8Array(bytesEach)
   }
 
   get totals(): SnapshotTotals {
@@ -55,7 +56,7 @@ export class ChunkFramer {
   add(chunk: Uint8Array): Uint8Array<ArrayBuffer> | null {
     const needed = FRAME_HEAD_BYTES + chunk.length
     if (this.#length > 0 && this.#length + needed > this.#bytes.length) return this.take()
-    if (needed > this.#bytes.length) this.#bytes = new Uint8Array(needed)
+    if (needed > this.#bytes.length) this.#bytes = new Uint8Array(Math.max(needed, this.#bytesEach))
     this.#checksum = crc32(chunk, this.#checksum)
     putU32(this.#bytes, this.#length, chunk.length)
     putU32(this.#bytes, this.#length + 4, this.#checksum)
@@ -69,7 +70,7 @@ export class ChunkFramer {
   /** What is framed and not yet taken; its memory goes with it. */
   take(): Uint8Array<ArrayBuffer> {
     const taken = this.#bytes.subarray(0, this.#length)
-    this.#bytes = new Uint8Array(this.#bytesEach)
+    this.#bytes = NOTHING
     this.#length = 0
     return taken
   }

@@ -65,7 +65,7 @@ export function encodeMessage(message: Message): Uint8Array[] {
 type Seldom = Exclude<Message, Propose | Ack | Commit | Requests | Ping | Pong | Chunk | AckLeader | CommitLeader>
 
 function encodeSeldom(message: Seldom): Uint8Array[] {
-  const writer = new ByteWriter(128)
+  const writer = new ByteWriter()
   writer.u64(0).u32(0)
   writeSeldom(writer, message)
   return sealWhole(writer.finish(), KINDS[message.kind])

@@ -32,7 +32,13 @@ export function aheadOfMedian(step: Step, role: Leading): Millis {
   for (const { heardAt } of role.clocks.values()) newest = Math.max(newest, heardAt)
   const since = newest - step.ticks(config.initLimitTicks)
   const walls = [now.wall]
-  for (const { offset, heardAt } of role.clocks.values()) if (heardAt >= since) walls.push(Math.floor(offset + now.monotonic))
-  walls.sort((a, b) => a - b)
+  for (const { offset, heardAt } of role.clocks.values()) if (heardAt >= since) insert(walls, Math.floor(offset + now.monotonic))
   return now.wall - walls[(walls.length - 1) >> 1]!
+}
+
+/** Into what is ascending: a sort would cost more than all of the rest, once for every batch. */
+function insert(walls: Millis[], wall: Millis): void {
+  let at = walls.push(wall) - 1
+  for (; at > 0 && walls[at - 1]! > wall; at--) walls[at] = walls[at - 1]!
+  walls[at] = wall
 }
