@@ -62,7 +62,7 @@ export class ReadWatch {
   /** Are those who owe this leader nothing, each by its own clock, a quorum? A process that is yet to begin is bound by what its store has promised. */
   #canBeDeposed(leader: PeerId): boolean {
     const { members, durability, configuration } = this.#world
-    return isQuorum(configuration, ({ id }) => {
+    return isQuorum(configuration, (id) => {
       const { life } = members[id - 1]!
       if (id === leader || life?.core == null || !durability.isCounted(id)) return false
       const { to, until } = life.core.state.lease
