@@ -2,6 +2,7 @@ import { type Clock, invalidArgument, type PeerId, type ProposeOptions, type Rea
 import { type Replica, systemClock } from '@antiphon/replica'
 import type { SessionId, SessionListener, ZnodeRequest, ZnodeResult, ZnodeTree } from '@antiphon/znode-tree'
 import { type Dependent, Pulse } from './pulse.ts'
+import { Slices } from './slices.ts'
 
 /** A session on this replica, as its replica and its tree see it. */
 export interface Guest {
@@ -24,6 +25,7 @@ export class Host implements SessionListener {
   readonly #machine: string
   readonly #guests = new Map<SessionId, Set<Guest>>()
   readonly #pulses = new Map<Clock, Pulse>()
+  readonly #slices = new WeakMap<Clock, Slices>()
   /** And sound state. Known while there are guests. */
   #hasLeader = false
   #leave: (() => void) | null = null
@@ -40,6 +42,12 @@ export class Host implements SessionListener {
 
   read(level: ReadLevel, options?: { signal?: AbortSignal; timeoutMs?: number }): Promise<void> {
     return this.replica.read(level, options)
+  }
+
+  slices(clock: Clock): Slices {
+    const slices = this.#slices.get(clock) ?? new Slices(clock)
+    this.#slices.set(clock, slices)
+    return slices
   }
 
   join(guest: Guest): void {

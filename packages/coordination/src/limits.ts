@@ -9,7 +9,7 @@ export function within<T>(promise: Promise<T>, { signal, timeoutMs }: CallOption
     const cancel =
       timeoutMs === undefined
         ? null
-        : clock.schedule(timeoutMs, () => end(() => reject(given('TIMEOUT', 'earlier writes of the session were under way for too long'))))
+        : clock.schedule(timeoutMs, () => end(() => reject(given('TIMEOUT', 'earlier writes of the session, or its events, were under way for too long'))))
     const end = (settle: () => void): void => {
       cancel?.()
       signal?.removeEventListener('abort', onAbort)

@@ -50,7 +50,7 @@ export class SessionCore implements WatchHost, Guest {
     this.timeoutMs = holding.timeoutMs
     this.#attachment = holding.attachment
     this.identities = identities
-    this.deliveries = new Deliveries((error) => this.#trouble(error))
+    this.deliveries = new Deliveries(host.slices(clock), (error) => this.#trouble(error))
     if (!this.isLocal) this.#release = this.tree.hold(this.id)
     host.join(this)
     this.#lifecycle = new Lifecycle({
@@ -99,8 +99,14 @@ export class SessionCore implements WatchHost, Guest {
     const state = this.#host.read(level, limits)
     if (this.#writes > 0) await Promise.all([state, within(this.#lastWrite, limits, this.#clock)])
     else await state
+    for (let told = this.deliveries.toldAll; told !== null; told = this.deliveries.toldAll) await within(told, limits, this.#clock)
     if (this.#ended !== null) throw this.#ended
     this.deliveries.flush()
+  }
+
+  /** A result, behind the events that it is behind. */
+  behindEvents<T>(result: T): T | Promise<T> {
+    return this.deliveries.toldAll?.then(() => this.behindEvents(result)) ?? result
   }
 
   expectOpen(): void {

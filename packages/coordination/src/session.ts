@@ -112,7 +112,7 @@ export class ReplicaSession implements Session {
   }
 
   transaction(): Transaction {
-    return new TreeTransaction(this.#root, (operation, options) => this.#core.write(operation, options))
+    return new TreeTransaction(this.#root, (operation, options) => this.#core.write(operation, options).then((result) => this.#core.behindEvents(result)))
   }
 
   // Reads
@@ -240,9 +240,13 @@ export class ReplicaSession implements Session {
 
   /** `path` is as the caller knows it. */
   #write(operation: WriteOperation, path: string, options: CallOptions): Promise<ZnodeResult> {
-    return this.#core.write(operation, limitsOf(options)).then((result) => {
+    const judge = (result: ZnodeResult): ZnodeResult => {
       if (result.type === 'error') throw znodeError(result.error, path)
       return result
+    }
+    return this.#core.write(operation, limitsOf(options)).then((result) => {
+      const behind = this.#core.behindEvents(result)
+      return behind instanceof Promise ? behind.then(judge) : judge(behind)
     })
   }
 

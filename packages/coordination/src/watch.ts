@@ -39,9 +39,13 @@ export class SessionWatch implements Watch, Watcher {
     return this.kind === 'data' || this.kind === 'children'
   }
 
-  notify({ type, path, zxid }: WatchEvent): void {
-    const event = { type, path: this.#root.out(path), zxid }
-    this.#host.deliveries.add(() => this.#deliver(event))
+  notify(event: WatchEvent): void {
+    const seen = this.#seen(event)
+    this.#host.deliveries.add(() => void this.#deliver(seen))
+  }
+
+  notifyAll(events: readonly WatchEvent[]): void {
+    this.#host.deliveries.addRun(events.length, (index) => this.#deliver(this.#seen(events[index]!)))
   }
 
   mayRead(acl: readonly Acl[]): boolean {
@@ -104,13 +108,19 @@ export class SessionWatch implements Watch, Watcher {
     for (const resolve of waiting) resolve()
   }
 
-  #deliver(event: WatchEvent): void {
-    if (this.#end !== null) return
+  #seen({ type, path, zxid }: WatchEvent): WatchEvent {
+    return { type, path: this.#root.out(path), zxid }
+  }
+
+  /** False: the watch is over. */
+  #deliver(event: WatchEvent): boolean {
+    if (this.#end !== null) return false
     if (this.#listener === null) {
       this.#events.push(event)
       this.#wake()
     }
     if (this.firesOnce) this.close()
     this.#listener?.(event)
+    return true
   }
 }

@@ -250,6 +250,8 @@ export type WatchKind = 'data' | 'children' | 'persistent' | 'recursive'
  */
 export interface Watcher {
   notify(event: WatchEvent): void
+  /** Several at once, in order: what a watcher hears who was away, or whose replica was. The list is everybody's: not to be changed, and good to be kept. `notify` for each unless it is there. */
+  notifyAll?(events: readonly WatchEvent[]): void
   /** May it hear of a node with this ACL? (READ; ZooKeeper's filter of CVE-2024-23944.) A watch that fires once is used up all the same. */
   mayRead(acl: readonly Acl[]): boolean
 }

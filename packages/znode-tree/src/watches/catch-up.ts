@@ -23,8 +23,16 @@ interface Missed extends Told {
   readonly acl: AclNumber
 }
 
+/** What happened to some nodes, in the order of the changes. */
+interface MissedThere {
+  readonly missed: readonly Missed[]
+  /** The ACLs of those nodes. */
+  readonly acls: ReadonlySet<AclNumber>
+  readonly events: readonly WatchEvent[]
+}
+
 /** By path, what happened at it and below it: looked at once for all who catch up from the same ZXID in the same state, however many watch it. */
-export type MissedBelow = Map<string, readonly Missed[]>
+export type MissedBelow = Map<string, MissedThere>
 
 /**
  * What a watcher missed since a ZXID, as far as the state shows it. Of a node that is gone nothing is left, and so the ZXID of `deleted` is the state's own, at or above the true one; whoever
@@ -37,6 +45,8 @@ export class CatchUp {
   readonly #since: Zxid
   /** By type and path: each at most once. */
   readonly #events = new Map<string, Told>()
+  /** All that was found, while it was found in one place. */
+  #only: MissedThere | null = null
   readonly #readable = new Map<AclNumber, boolean>()
   readonly #missedBelow: MissedBelow
 
@@ -66,15 +76,23 @@ export class CatchUp {
         return true
       case 'recursive':
         if (node === NO_NODE) this.#perhapsGone(path)
-        else this.#noteAll(this.#below(node, path))
+        else this.#noteThere(this.#below(node, path))
         return true
     }
   }
 
   /** Tells what was found, in the order of the changes. */
   tell(): void {
-    const found = [...this.#events.values()].sort((one, other) => one.event.zxid - other.event.zxid || one.order - other.order)
-    for (const { event } of found) this.#watcher.notify(event)
+    const events = this.#found()
+    if (events.length > 1 && this.#watcher.notifyAll !== undefined) this.#watcher.notifyAll(events)
+    else for (const event of events) this.#watcher.notify(event)
+  }
+
+  #found(): readonly WatchEvent[] {
+    if (this.#only === null) return [...this.#events.values()].sort(inOrder).map(({ event }) => event)
+    const { missed, acls, events } = this.#only
+    if ([...acls].every((acl) => this.#mayReadBy(acl))) return events
+    return missed.filter(({ acl }) => this.#mayReadBy(acl)).map(({ event }) => event)
   }
 
   #once(type: WatchEventType, path: string, node: NodeIndex, zxid: Zxid): boolean {
@@ -116,12 +134,18 @@ export class CatchUp {
   }
 
   /** At `top` and everything below it. */
-  #below(top: NodeIndex, path: string): readonly Missed[] {
+  #below(top: NodeIndex, path: string): MissedThere {
     const known = this.#missedBelow.get(path)
     if (known !== undefined) return known
+    const missed = this.#walk(top).sort(inOrder)
+    const there = { missed, acls: new Set(missed.map(({ acl }) => acl)), events: missed.map(({ event }) => event) }
+    this.#missedBelow.set(path, there)
+    return there
+  }
+
+  #walk(top: NodeIndex): Missed[] {
     const { tree } = this.#state
     const missed: Missed[] = []
-    this.#missedBelow.set(path, missed)
     let node = top
     for (;;) {
       this.#at(node, missed)
@@ -135,6 +159,12 @@ export class CatchUp {
     }
   }
 
+  #noteThere(there: MissedThere): void {
+    if (there.missed.length === 0) return
+    if (this.#only === null && this.#events.size === 0) this.#only = there
+    else this.#noteAll(there.missed)
+  }
+
   #noteAll(missed: readonly Missed[]): void {
     for (const one of missed) if (this.#mayReadBy(one.acl)) this.#note(one)
   }
@@ -144,6 +174,11 @@ export class CatchUp {
   }
 
   #note(told: Told): void {
+    if (this.#only !== null) {
+      const { missed } = this.#only
+      this.#only = null
+      this.#noteAll(missed)
+    }
     const key = `${told.event.type} ${told.event.path}`
     if (!this.#events.has(key)) this.#events.set(key, told)
   }
@@ -160,6 +195,10 @@ export class CatchUp {
     }
     return readable
   }
+}
+
+function inOrder(one: Told, other: Told): number {
+  return one.event.zxid - other.event.zxid || one.order - other.order
 }
 
 function told(type: WatchEventType, path: string, zxid: Zxid): Told {
