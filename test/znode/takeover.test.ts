@@ -102,6 +102,36 @@ test('a log that was torn at its end is read up to there, and a hole between log
   await expect(takeOverZooKeeper({ names: names.filter((name) => name !== logs[1]), read })).rejects.toMatchObject({ code: 'CORRUPT' })
 })
 
+test('a log that was torn before another epoch began is told, unless a digest shows that nothing is missing', async () => {
+  const [newest, last] = [readFileSync(FOLDER + snapshots.at(-1)!), readFileSync(FOLDER + logs.at(-1)!)]
+  const digestBytes = 33
+  const error = (zxid: number): Uint8Array => logOf(0n, zxid as Zxid, -1, Buffer.alloc(4))
+  const files = new Map<string, Uint8Array>([
+    ['snapshot.2a', newest.subarray(0, -digestBytes)],
+    ['log.2b', error(0x2b)],
+    ['log.2c', error(0x2c).subarray(0, -3)],
+    ['log.100000001', error(0x1_0000_0001)],
+  ])
+  const take = (): Promise<TakenOver> => takeOverZooKeeper({ names: [...files.keys()], read: (name) => one(files.get(name)!) })
+  expect(await take()).toMatchObject({ torn: true, digestAgrees: null, zxid: 0x1_0000_0001, beginsAt: 0x1_0000_0001 })
+  files.set('log.2c', error(0x2c))
+  expect(await take()).toMatchObject({ torn: false, zxid: 0x1_0000_0001 })
+  // The next log begins with the entry that was torn.
+  files.set('log.2b', Buffer.concat([error(0x2b), error(0x2c).subarray(16, -3)]))
+  expect(await take()).toMatchObject({ torn: false, zxid: 0x1_0000_0001 })
+  // Digests before it tell nothing, one behind it does.
+  const digested = new Map<string, Uint8Array>(names.map((name) => [name, readFileSync(FOLDER + name)]))
+  digested.set(logs.at(-1)!, last.subarray(0, last.lastIndexOf(0x42) - 3)).set('log.100000001', error(0x1_0000_0001))
+  const takeDigested = (): Promise<TakenOver> => takeOverZooKeeper({ names: [...digested.keys()], read: (name) => one(digested.get(name)!) })
+  const { torn, digestAgrees, tree } = await takeDigested()
+  expect([torn, digestAgrees]).toEqual([true, true])
+  const digest = Buffer.alloc(16)
+  digest.writeInt32BE(2, 4)
+  digest.writeBigUInt64BE(tree.digest(), 8)
+  digested.set('log.100000001', logOf(0n, 0x1_0000_0001 as Zxid, -1, digest))
+  expect(await takeDigested()).toMatchObject({ torn: false, digestAgrees: true })
+})
+
 test('changes that a snapshot has already, and such as it lacks, lead to the same tree (FuzzySnapshotRelatedTest, DataTreeTest)', async () => {
   const taken = await takeOverZooKeeper({ names, read })
   const sessions = Array.from(taken.sessions, ([id, timeoutMs]) => ({ id, timeoutMs }))

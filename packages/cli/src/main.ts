@@ -93,7 +93,7 @@ function programOf(carry: Carry, console: Console): Command {
     .option('--observers <ids...>', 'who of them observes')
     .option('--machine <name>', "the znode tree's name among the replicas' machines, of which it is the only one", 'znodes')
     .option('--logs <folder>', "the server's dataLogDir, if it has one")
-    .option('--accept-torn', 'leave out an entry that the last log ends in the midst of')
+    .option('--accept-torn', 'leave out an entry that a log ends in the midst of')
     .option('--accept-digest', 'take over a tree whose digest is not the one that the server told')
     .action((folder: string, flags: { readonly json?: boolean } & TakeOverFlags) => carry(flags, () => takeOver(folder, flags)))
 

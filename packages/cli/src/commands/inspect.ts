@@ -95,7 +95,7 @@ async function inspectZooKeeper(path: string, flags: ZooKeeperFlags): Promise<Ou
     ['last change', `${zxidText(zxid)}, epoch ${epoch}; the newest that a node shows: ${timeText(time)}`],
     ['nodes', `${count(nodes)}, ${count(ephemerals)} of them ephemeral`],
     ['sessions', count(sessions.size)],
-    ['torn end', torn ? 'of the last log' : 'none'],
+    ['torn end', torn ? 'of a log' : 'none'],
     ['broken', broken.length === 0 ? 'none' : `${broken.join(', ')}: an older snapshot was read, and the logs behind it`],
     ['digest', digestText(digestAgrees)],
   ])

@@ -45,7 +45,7 @@ export function digestText(agrees: boolean | null): string {
 
 function expectSound({ torn, digestAgrees, zxid }: ZooKeeperData, { acceptTorn = false, acceptDigest = false }: TakeOverFlags): void {
   if (torn && !acceptTorn)
-    throw new AntiphonError('CORRUPT', `the last log ends in the midst of an entry, behind ${zxidText(zxid)}`, {
+    throw new AntiphonError('CORRUPT', `a log ends in the midst of an entry; what can be taken over ends at ${zxidText(zxid)}`, {
       remedy:
         'Take the data of another server of that ZooKeeper. If this one was alone, and lost its power as it wrote: nobody was told of what is missing, and `--accept-torn` goes on without it.',
       details: { zxid },
@@ -59,7 +59,7 @@ function expectSound({ torn, digestAgrees, zxid }: ZooKeeperData, { acceptTorn =
 
 function warnings(torn: boolean, broken: readonly string[]): string[] {
   return [
-    ...(torn ? ['the last log ends in the midst of an entry, which was left out'] : []),
+    ...(torn ? ['a log ends in the midst of an entry, which was left out'] : []),
     ...(broken.length > 0 ? [`${broken.join(', ')} not whole: an older snapshot was taken, and the logs behind it`] : []),
   ]
 }

@@ -28,7 +28,10 @@ export interface TakenOver {
   readonly time: Millis
   /** Snapshots that were passed over, because they are not whole. */
   readonly broken: readonly string[]
-  /** The last log ends in the midst of an entry: nobody was told of it if the server died as it wrote it. */
+  /**
+   * The last log ends in the midst of an entry: nobody was told of it if the server died as it wrote it. Or an earlier one does, the next is of a later epoch, and no digest tells that nothing is missing
+   * in between.
+   */
   readonly torn: boolean
   /** The last digest that the server told is the tree's; null: it told none. */
   readonly digestAgrees: boolean | null
@@ -70,8 +73,9 @@ export async function takeOverZooKeeper(folder: ZooKeeperFolder): Promise<TakenO
       continue
     }
     const replay = new LogReplay(snapshot, zxid)
-    await readLogs(replay, files.logs, folder)
+    const isGapless = await readLogs(replay, files.logs, folder)
     const { agrees } = replay
+    const torn = replay.torn || !isGapless
     replay.endDeadSessions()
     const { tree } = snapshot
     const { newest, time } = newestOf(tree)
@@ -79,7 +83,7 @@ export async function takeOverZooKeeper(folder: ZooKeeperFolder): Promise<TakenO
       throw corrupt('a snapshot of ZooKeeper has changes that no log has: some logs are missing', { snapshot: name, logged: replay.zxid, newest })
     const epoch = await epochIn(folder, replay.zxid)
     const beginsAt = Math.max(replay.zxid, zxidOf(Math.max(epoch, 1), 1)) as Zxid
-    return { tree, sessions: snapshot.sessions, zxid: replay.zxid, epoch, beginsAt, time, broken, torn: replay.torn, digestAgrees: agrees }
+    return { tree, sessions: snapshot.sessions, zxid: replay.zxid, epoch, beginsAt, time, broken, torn, digestAgrees: agrees }
   }
   throw corrupt('there is no whole snapshot of ZooKeeper', { broken })
 }
@@ -124,8 +128,11 @@ async function readSnapshot(chunks: AsyncIterable<Uint8Array>): Promise<ZooKeepe
   }
 }
 
-async function readLogs(replay: LogReplay, logs: readonly NamedFile[], folder: ZooKeeperFolder): Promise<void> {
+/** True: each goes on where the one before ends, or that one was whole, or a digest behind it is the tree's. */
+async function readLogs(replay: LogReplay, logs: readonly NamedFile[], folder: ZooKeeperFolder): Promise<boolean> {
   const from = replay.zxid
+  /** Digests that were compared before a hole that there may be. */
+  let comparedBefore = -1
   // A log is named after its first change: the last one that is not above the snapshot may hold the next.
   const first = Math.max(
     0,
@@ -134,8 +141,10 @@ async function readLogs(replay: LogReplay, logs: readonly NamedFile[], folder: Z
   for (const log of logs.slice(first)) {
     const isNext = log.zxid <= replay.zxid + 1 || epochOf(log.zxid) > epochOf(replay.zxid)
     if (!isNext) throw corrupt('changes are missing between the files of a ZooKeeper', { after: replay.zxid, before: log.name })
+    if (replay.torn && log.zxid > replay.zxid + 1) comparedBefore = replay.compared
     await replay.readLog(folder.read(log.name))
   }
+  return comparedBefore === -1 || (replay.compared > comparedBefore && replay.agrees === true)
 }
 
 /** Of all nodes. */
