@@ -123,6 +123,9 @@ describe('ip (ACLTest: CIDR of IPv4 and IPv6; IPAuthenticationProviderTest)', ()
     ['10.0.0.1', '::ffff:10.0.0.1', true],
     ['::ffff:10.0.0.0/104', '10.200.0.1', true],
     ['::ffff:10.0.0.0/104', '11.0.0.1', false],
+    ['::ffff:0:0/96', '255.1.2.3', true],
+    ['::ffff:0:0/95', '255.1.2.3', false],
+    ['1:2:3:4:5:6:7::', '1:2:3:4:5:6:7:0', true],
     ['64:ff9b::192.0.2.33', '64:ff9b::c000:221', true],
   ])('%s means %s: %s', (range, address, meant) => {
     expect(access.fixAcl([acl(ALL, 'ip', range)], [])).toEqual([acl(ALL, 'ip', range)])
@@ -146,6 +149,8 @@ describe('ip (ACLTest: CIDR of IPv4 and IPv6; IPAuthenticationProviderTest)', ()
     '1:2:3:4:5:6:7',
     '1:2:3:4:5:6:7:8:9',
     '1:2:3:4:5:6:7::8:9',
+    '1:2:3:4:5:6:7:8::',
+    '::1:2:3:4:5:6:7:8',
     '12345::',
     '::1.2.3',
     '1.2.3.4::',
@@ -213,6 +218,7 @@ describe('an ACL that is set (client-protocol.md 9; ACLTest: null list, null ent
     ['an unknown scheme', [acl(ALL, 'foo', 'bar')]],
     ['one bad entry among good ones', [...OPEN_ACL, acl(ALL, 'digest', 'u')]],
     ['auth of nobody', [acl(ALL, 'auth', '')]],
+    ['auth of nobody behind a good one', [acl(READ, 'world', 'anyone'), acl(ALL, 'auth', '')]],
   ])('%s is INVALID_ACL', (_, given) => expect(access.fixAcl(given as readonly Acl[] | null, [who('ip', '10.0.0.1')])).toBeNull())
 
   test('the order is kept, duplicates are dropped, and permissions are not looked at', () => {
@@ -294,6 +300,13 @@ describe("schemes of one's own", () => {
     expect(custom.whoAmI(identities)).toEqual([who('team', 'dev/ann')])
   })
 
+  test('match by saying true, and by nothing else: a promise of it is none', () => {
+    for (const matched of [Promise.resolve(true), 1, 'yes', {}]) {
+      const late = new AccessControl({ schemes: [{ ...team, matches: () => matched as unknown as boolean }] })
+      expect(late.permits([acl(READ, 'team', '@dev')], READ, [who('team', '@dev')])).toBe(false)
+    }
+  })
+
   test('a credential that shows nothing, and an unknown scheme, are AUTH_FAILED', () => {
     for (const [scheme, credential] of [
       ['team', ''],
@@ -323,8 +336,8 @@ describe('what is told', () => {
   })
 
   test('getACL hides the hashes of digests (FinalRequestProcessorTest)', () => {
-    const given = [acl(ALL, 'digest', 'u:hash'), acl(READ, 'ip', '::1'), acl(READ, 'digest', ':hash:')]
-    expect(maskAcl(given)).toEqual([acl(ALL, 'digest', 'u:x'), acl(READ, 'ip', '::1'), acl(READ, 'digest', ':x')])
+    const given = [acl(ALL, 'digest', 'u:hash'), acl(READ, 'ip', '::1'), acl(READ, 'digest', ':hash:'), acl(READ, 'digest', 'u')]
+    expect(maskAcl(given)).toEqual([acl(ALL, 'digest', 'u:x'), acl(READ, 'ip', '::1'), acl(READ, 'digest', ':x'), acl(READ, 'digest', 'u')])
     expect(given[0]).toEqual(acl(ALL, 'digest', 'u:hash'))
     expect(maskAcl(OPEN_ACL)).toBe(OPEN_ACL)
   })

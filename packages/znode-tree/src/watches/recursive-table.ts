@@ -58,7 +58,7 @@ export class RecursiveTable extends WatchTable {
 }
 
 /** The root's is that of no character: its slash is that of its children too. */
-function hashOf(path: string): number {
+export function hashOf(path: string): number {
   let hash = SEED
   if (path.length > 1) for (let at = 0; at < path.length; at += 1) hash = step(hash, path.charCodeAt(at))
   return hash

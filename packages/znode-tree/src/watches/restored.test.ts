@@ -34,3 +34,18 @@ test('who comes to a later state hears what happened below what they watch, each
   expect(listeners.flatMap((listener) => listener.take())).toEqual([])
   expect(watches.size).toBe(listeners.length + 1)
 })
+
+test('each watch is of the kind that it was', () => {
+  const world = new World()
+  const watches = new WatchManager(world)
+  world.create('/a')
+  const kinds = ['data', 'children', 'persistent', 'recursive'] as const
+  const listeners = kinds.map((kind) => {
+    const listener = new Listener()
+    watches.add(listener, '/a', kind)
+    return listener
+  })
+  watches.restored(world.zxid)
+  for (const [index, listener] of listeners.entries()) expect(kinds.filter((kind) => watches.has(listener, '/a', kind))).toEqual([kinds[index]])
+  expect(watches.size).toBe(4)
+})

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { type Acl, OPEN_ACL, type WatchKind } from '../types.ts'
+import { hashOf } from './recursive-table.ts'
 import { WatchManager } from './watch-manager.ts'
 import { Listener, lifeOf, lockedBy, World } from './world.test-support.ts'
 
@@ -222,6 +223,50 @@ describe('removal (RemoveWatchesTest, WatchManagerTest, RecursiveWatchQtyTest)',
     expect(other.take()).toEqual(['dataChanged /a'])
   })
 
+  test('of a kind that fires once leaves what lies in the same table for good, and the other way round (client-protocol.md 8: the types of 3.9)', () => {
+    const { world, watches } = worldOf('/a')
+    const [lasting, once] = [new Listener(), new Listener()]
+    for (const listener of [lasting, once]) for (const one of ['data', 'children', 'persistent'] as const) watches.add(listener, '/a', one)
+    for (const one of ['data', 'children'] as const) watches.remove(lasting, '/a', one)
+    watches.remove(once, '/a', 'persistent')
+    for (const name of ['/a/b', '/a/c']) {
+      world.create(name)
+      world.set('/a')
+    }
+    expect(lasting.take()).toEqual(['childrenChanged /a', 'dataChanged /a', 'childrenChanged /a', 'dataChanged /a'])
+    expect(once.take()).toEqual(['childrenChanged /a', 'dataChanged /a'])
+  })
+
+  test.each(KINDS)('any is there, and goes, when %s is all that there is', (kind) => {
+    const { watches } = worldOf('/a')
+    const listener = new Listener()
+    watches.add(listener, '/a', kind)
+    expect(watches.has(listener, '/a', 'any')).toBe(true)
+    expect(watches.has(listener, '/a/b', 'any')).toBe(false)
+    expect(watches.remove(listener, '/a', 'any')).toBe(true)
+    expect(watches.has(listener, '/a', 'any')).toBe(false)
+  })
+
+  test('of one of two recursive watches whose paths have one hash leaves the other', () => {
+    const byHash = new Map<number, string>()
+    let pair: [string, string] | null = null
+    for (let i = 0; pair === null; i++) {
+      const path = `/${(i * 0x9e3779b1).toString(36)}`
+      const other = byHash.get(hashOf(path))
+      if (other !== undefined) pair = [other, path]
+      byHash.set(hashOf(path), path)
+    }
+    const { world, watches } = worldOf(...pair)
+    const listener = new Listener()
+    for (const path of pair) watches.add(listener, path, 'recursive')
+    watches.remove(listener, pair[0], 'recursive')
+    for (const path of pair) world.create(`${path}/child`)
+    expect(listener.take()).toEqual([`created ${pair[1]}/child`])
+    watches.remove(listener, pair[1], 'recursive')
+    world.set(`${pair[1]}/child`)
+    expect(listener.take()).toEqual([])
+  })
+
   test('no event is sent for a removal, and none to one who dropped all', () => {
     const { world, watches } = worldOf('/a')
     const listeners = [new Listener(), new Listener(), new Listener()] as const
@@ -309,6 +354,19 @@ describe('nobody hears of a node that he may not read (client-protocol.md 8.1, C
     world.create('/a/c', YES)
     world.set('/a')
     expect(listener.take()).toEqual(['childrenChanged /a'])
+  })
+
+  test.each(['children', 'persistent', 'data'] as const)("that a node is deleted is told by its own ACL, not by the parent's (%s)", (kind) => {
+    const { world, watches } = worldOf()
+    const listener = new Listener('mine')
+    world.create('/theirs', NO)
+    world.create('/theirs/mine', YES)
+    world.create('/mine', YES)
+    world.create('/mine/theirs', NO)
+    for (const path of ['/theirs/mine', '/mine/theirs']) watches.add(listener, path, kind)
+    world.delete('/theirs/mine')
+    world.delete('/mine/theirs')
+    expect(listener.take()).toEqual(['deleted /theirs/mine'])
   })
 
   test('nobody is asked who does not watch, and a watcher once for an event', () => {
