@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest'
 import { NodeTree } from './data-tree.ts'
 import { batchOf, create, multi, remove, START_TIME, Stage, setAcl, setData, stateOf } from './machine.test-support.ts'
 import { znodeTree } from './machine.ts'
+import { OP_CHECK, OP_SET_ACL, OP_SET_DATA } from './requests.ts'
 import { firstSessionId, passwordOf } from './sessions/session-id.ts'
 import { SessionTable } from './sessions/session-table.ts'
 import { sessionsOfNote } from './sessions/touches.ts'
@@ -224,6 +225,45 @@ test.each([0, 255])('a session of member %i is no request, decoded or prepared: 
   expect(() => stage.leader.prepare!(foreign, stage.context)).toThrow('no session id')
 })
 
+/** Where the code of the operation of a write without identities stands; of a multi, that of its first part. */
+const CODE_AT = 19
+const PART_AT = 21
+
+test('what is no request is none when it is prepared, either, and leaves nothing', () => {
+  const stage = new Stage()
+  const holder = stage.open()
+  const encoded = (value: ZnodeRequest): Uint8Array => stage.leader.encodeRequest(value).slice()
+  const refused = (bytes: Uint8Array): void => {
+    for (const act of [() => stage.leader.decodeRequest(bytes), () => stage.leader.prepare!(bytes, stage.context)]) {
+      expect(act).toThrow(expect.objectContaining({ code: 'CORRUPT' }))
+    }
+  }
+  const whole: ZnodeRequest[] = [
+    ...[create('/x'), remove('/x'), setData('/x', ''), setAcl('/x', OPEN_ACL), multi(), multi(create('/x'), create('/y'))].map((operation) =>
+      holder.request(operation),
+    ),
+    { kind: 'createSession', peer: 1, timeoutMs: 1, id: null },
+    { kind: 'attachSession', session: holder.id, password: passwordOf(holder.id), peer: 1, timeoutMs: 1 },
+    { kind: 'closeSession', session: holder.id, attachment: holder.attachment },
+    { kind: 'reap', path: '/x' },
+    { kind: 'setConfig', data: new Uint8Array(2) },
+  ]
+  for (const one of whole) {
+    const bytes = encoded(one)
+    refused(Uint8Array.from([...bytes, 0]))
+    refused(bytes.subarray(0, -1))
+  }
+  // A check alone, whose bytes are those of a delete; a setAcl in a multi, whose bytes are those of a setData of null.
+  const alone = encoded(holder.request(remove('/x')))
+  alone[CODE_AT] = OP_CHECK
+  refused(alone)
+  const inMulti = encoded(holder.request(multi(setData('/x', null))))
+  expect(inMulti[PART_AT]).toBe(OP_SET_DATA)
+  inMulti[PART_AT] = OP_SET_ACL
+  refused(inMulti)
+  expect([holder.code(create('/x')), holder.code(create('/y'))]).toEqual(['OK', 'OK'])
+})
+
 test('a note of any bytes names sessions, or is CORRUPT and nobody is heard', () => {
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 100 }), (bytes) => {
@@ -270,6 +310,7 @@ function furnished(): Stage {
   one.write(multi(create('/m'), remove('/m')))
   two.writeAll([create('/e2', { mode: 'ephemeral' })])
   stage.open().close()
+  stage.ask({ kind: 'attachSession', session: two.id, password: passwordOf(two.id), peer: 3, timeoutMs: 7000 })
   return stage
 }
 
@@ -389,6 +430,18 @@ describe('restore', () => {
     tree.create({ path: '/x', kind: 0, owner: 0n, ttlMs: 0, acl: 0, bytes: new Uint8Array(0), start: 0, end: 0 }, zxid as Zxid, time)
     const bytes = joined([...snapshotChunks(tree.view(), new SessionTable().encode())])
     await expect(new Stage().leader.restore(zxidOf(1, 99), cutUp(bytes, []))).rejects.toThrow('below zero')
+  })
+
+  test('of a state without a session ends that session, whoever was asked for last', async () => {
+    const stage = new Stage()
+    const empty = joined(stateOf(stage.leader))
+    const holder = stage.open()
+    expect(holder.code(create('/x'))).toBe('OK')
+    await stage.leader.restore(zxidOf(1, 99), cutUp(empty, []))
+    stage.leader.leading!(stage.context)
+    const change = stage.leader.prepare!(stage.leader.encodeRequest(holder.request(create('/x'))), stage.context).slice()
+    const [refusal] = stage.leader.apply(batchOf([{ change, zxid: zxidOf(1, 100), time: START_TIME }]))
+    expect(refusal).toMatchObject({ type: 'error', error: 'SESSION_EXPIRED' })
   })
 
   test('whose source fails changes nothing', async () => {

@@ -79,6 +79,31 @@ describe('hard limits', () => {
     expect(stage.flush().map(({ type }) => type)).toEqual(['create', 'create', 'error'])
   })
 
+  test('of bytes count what is under way by the difference that it makes, and what a delete under way frees', () => {
+    const { stage, holder } = limited('count=-1,bytes=-1=;byteHardLimit=10')
+    const operations = [
+      setData('/q/a', '1234567'),
+      setData('/q/a', '7654321'),
+      create('/q/b', { data: 'x' }),
+      create('/q/c', { data: 'x' }),
+      remove('/q/a'),
+      create('/q/d', { data: '1234567' }),
+      create('/q/e', { data: 'x' }),
+    ]
+    for (const operation of operations) holder.prepare(operation)
+    expect(stage.flush().map(({ type }) => type)).toEqual(['setData', 'setData', 'create', 'error', 'delete', 'create', 'error'])
+    expect(holder.code(create('/q/f', { data: 'x' }))).toBe('QUOTA_EXCEEDED')
+  })
+
+  test('of 0 are limits, of -1 none', () => {
+    const { holder } = limited('count=-1,bytes=-1=;byteHardLimit=0;countHardLimit=-1')
+    expect(holder.code(create('/q/b', { data: 'x' }))).toBe('QUOTA_EXCEEDED')
+    expect(holder.code(create('/q/b'))).toBe('OK')
+    const none = limited('count=-1,bytes=-1=;byteHardLimit=-1;countHardLimit=0').holder
+    expect(none.code(create('/q/b'))).toBe('QUOTA_EXCEEDED')
+    expect(none.code(setData('/q', 'any length'))).toBe('OK')
+  })
+
   test('end with the node that holds them, and count as well what a closing session frees', () => {
     const { stage, holder } = limited('count=-1,bytes=-1=;countHardLimit=3')
     const other = stage.open()

@@ -85,6 +85,12 @@ describe('versions (PrepRequestProcessorTest; client-protocol.md section 4)', ()
     ])
     expect(statOf(stage, '/busy')).toMatchObject({ numChildren: 3, cversion: (2 * (MAX + 3) - 3) | 0 })
     expect(holder.code(remove('/busy/n--2147483648'))).toBe('OK')
+    const ahead = await worn({ busy: { created: MAX } })
+    const other = ahead.open()
+    for (let i = 0; i < 3; i++) other.prepare(create('/busy/n-', { mode: 'persistent-sequential' }))
+    expect(ahead.flush().map((result) => (result.type === 'create' ? result.path : result.type))).toEqual(
+      made.map((result) => (result.type === 'create' ? result.path : '')),
+    )
   })
 })
 

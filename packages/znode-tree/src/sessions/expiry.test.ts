@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { Stage } from '../machine.test-support.ts'
+import { create, Stage } from '../machine.test-support.ts'
 import { leastTimeoutMs, SessionExpiry, UNARMED } from './expiry.ts'
 import { passwordOf } from './session-id.ts'
 import type { Session } from './session-table.ts'
@@ -164,4 +164,15 @@ test('a session has at least four ticks, whatever it asks for', () => {
   let ticks = 0
   while (stage.tick(10_000).length === 0) ticks++
   expect(ticks).toBe(4)
+})
+
+test('what the leader asks for by itself is no word of the session that wrote last', () => {
+  const stage = new Stage()
+  const silent = stage.open(4000)
+  expect(silent.code(create('/x'))).toBe('OK')
+  for (let second = 0; second < 8; second++) {
+    stage.ask({ kind: 'setConfig', data: new Uint8Array(1) })
+    stage.tick(1000)
+  }
+  expect(stage.leader.session(silent.id)).toBeNull()
 })

@@ -117,6 +117,16 @@ describe('who holds a session (SessionTest, QuorumTest: SESSIONMOVED; LeaderSess
     stage.alike()
   })
 
+  test.each([-1, 1])('is not who names an attachment that is another by %i: neither may write, nor end the session', (by) => {
+    const holder = new Stage().open()
+    const held = holder.attachment
+    holder.attachment = (held + by) as typeof held
+    expect(holder.code(create('/x'))).toBe('SESSION_MOVED')
+    expect(codeOf(holder.close())).toBe('SESSION_MOVED')
+    holder.attachment = held
+    expect(holder.code(create('/x'))).toBe('OK')
+  })
+
   test('is told on every replica, also of what its old holder had under way', () => {
     const stage = new Stage()
     const first = stage.open()
@@ -129,6 +139,16 @@ describe('who holds a session (SessionTest, QuorumTest: SESSIONMOVED; LeaderSess
     expect(codeOf(late!)).toBe('SESSION_MOVED')
     for (const { told } of ears) expect(told).toEqual([`moved ${first.id}`])
     expect(stage.leader.session(first.id)).toMatchObject({ peer: 2, timeoutMs: 5000 })
+  })
+
+  test('is not who has one bit of the password wrong, whichever', () => {
+    const holder = new Stage().open()
+    for (let bit = 0; bit < 128; bit++) {
+      const password = passwordOf(holder.id)
+      password[bit >>> 3]! ^= 1 << (bit & 7)
+      expect(codeOf(attach(holder, 5000, password))).toBe('SESSION_EXPIRED')
+    }
+    expect(holder.code(create('/x'))).toBe('OK')
   })
 
   test.each([
