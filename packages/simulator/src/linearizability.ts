@@ -101,9 +101,13 @@ export function isWitness<State extends string | number | object, Input, Output>
   places: readonly (number | null)[],
 ): boolean {
   const byPlace = (a: number, b: number): number => places[a]! - places[b]! || operations[a]!.invoked - operations[b]!.invoked
-  const placed = operations.flatMap((_, i) => (places[i] === null ? [] : [i])).sort(byPlace)
-  const floating = new Set(operations.keys())
-  for (const i of placed) floating.delete(i)
+  const placed: number[] = []
+  const floating = new Set<number>()
+  for (let i = 0; i < operations.length; i++) {
+    if (places[i] === null) floating.add(i)
+    else placed.push(i)
+  }
+  placed.sort(byPlace)
   // Behind position `i`, whoever returns first: nobody may be called after that and stand before it.
   const firstReturn: number[] = new Array<number>(placed.length + 1).fill(Number.POSITIVE_INFINITY)
   for (let at = placed.length - 1; at >= 0; at--) firstReturn[at] = Math.min(firstReturn[at + 1]!, operations[placed[at]!]!.returned)

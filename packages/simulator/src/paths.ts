@@ -257,22 +257,33 @@ function zeros<Name extends string>(of: Readonly<Record<Name, unknown>>): Record
   return Object.fromEntries(keys(of).map((name) => [name, 0])) as Record<Name, number>
 }
 
+/** By names that many steps look up: a cell each, found once. */
+interface Count {
+  times: number
+}
+
+function counts<Name extends string>(of: Readonly<Record<Name, unknown>>): ReadonlyMap<Name, Count> {
+  return new Map(keys(of).map((name) => [name, { times: 0 }]))
+}
+
 /** How often a run has taken which. */
 export class Paths {
-  readonly #counts = new Map<Path, number>()
-  readonly #inputs = zeros(INPUTS)
-  readonly #messages = zeros(MESSAGES)
+  readonly #counts = new Map<Path, Count>()
+  readonly #inputs = counts(INPUTS)
+  readonly #messages = counts(MESSAGES)
   readonly #effects = zeros(EFFECTS)
   readonly #writes = zeros(WRITES)
 
   count(path: Path): void {
-    this.#counts.set(path, (this.#counts.get(path) ?? 0) + 1)
+    const count = this.#counts.get(path)
+    if (count === undefined) this.#counts.set(path, { times: 1 })
+    else count.times++
   }
 
   /** Behind every step of every core: written out, for what is looked up by its name costs more than the rest of the watching. */
   stepped(input: Input, effects: Effects): void {
-    this.#inputs[input.kind]++
-    if (input.kind === 'message') this.#messages[input.message.kind]++
+    this.#inputs.get(input.kind)!.times++
+    if (input.kind === 'message') this.#messages.get(input.message.kind)!.times++
     const taken = this.#effects
     if (effects.discards.length > 0) taken.discards++
     if (effects.stagedAppends.length > 0) taken.stagedAppends++
@@ -314,14 +325,15 @@ export class Paths {
 
   /** All that were taken at least once. */
   taken(): Map<string, number> {
-    const taken = new Map<string, number>(this.#counts)
-    const add = (counts: Readonly<Record<string, number>>, prefix: string): void => {
-      for (const [name, times] of Object.entries(counts)) if (times > 0) taken.set(prefix + name, times)
+    const taken = new Map<string, number>()
+    const add = (name: string, times: number): void => {
+      if (times > 0) taken.set(name, times)
     }
-    add(this.#messages, '')
-    add(this.#inputs, 'input ')
-    add(this.#effects, 'effect ')
-    add(this.#writes, 'write ')
+    for (const [path, { times }] of this.#counts) add(path, times)
+    for (const [kind, { times }] of this.#messages) add(kind, times)
+    for (const [kind, { times }] of this.#inputs) add(`input ${kind}`, times)
+    for (const kind of keys(EFFECTS)) add(`effect ${kind}`, this.#effects[kind])
+    for (const part of keys(WRITES)) add(`write ${part}`, this.#writes[part])
     return taken
   }
 }

@@ -15,6 +15,8 @@ import {
 
 const WINDOW_BYTES = 1024 * 1024
 const HEAD_READINGS_MAX = 4
+/** Of a few members; a head of hundreds is read as a whole. */
+const HEAD_BYTES_USUAL = 1024
 
 /** A file through a window: memory stays bounded, whatever the file claims. */
 export class FileReader {
@@ -76,17 +78,22 @@ export class FileReader {
 
   /** Null when there is none that holds. What has none is dropped, so two readings must agree: a disk may once give what stands in another place. */
   head(): { head: SegmentHead; length: number } | null {
-    let bytes = this.#headBytes()
+    const most = Math.min(this.size, SEGMENT_HEAD_BYTES_MAX)
+    return (most > HEAD_BYTES_USUAL ? this.#headWithin(HEAD_BYTES_USUAL) : null) ?? this.#headWithin(most)
+  }
+
+  #headWithin(count: number): { head: SegmentHead; length: number } | null {
+    let bytes = this.#headBytes(count)
     for (let readings = 2; readings <= HEAD_READINGS_MAX; readings++) {
-      const again = this.#headBytes()
-      if (isPrefix(again, bytes)) return again.length < Math.min(this.size, SEGMENT_HEAD_BYTES_MAX) ? null : decodeSegmentHead(again)
+      const again = this.#headBytes(count)
+      if (isPrefix(again, bytes)) return again.length < count ? null : decodeSegmentHead(again)
       bytes = again
     }
     return null
   }
 
-  #headBytes(): Uint8Array<ArrayBuffer> {
-    const bytes = new Uint8Array(Math.min(this.size, SEGMENT_HEAD_BYTES_MAX))
+  #headBytes(count: number): Uint8Array<ArrayBuffer> {
+    const bytes = new Uint8Array(count)
     return bytes.subarray(0, this.#disk.read(this.#file, bytes, 0))
   }
 }
