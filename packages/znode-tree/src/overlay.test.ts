@@ -119,3 +119,16 @@ test('what is prepared behind an ACL that is under way is judged by it', () => {
   for (const operation of [setData('/n', 'x'), create('/n/c'), remove('/n/c'), setAcl('/n', OPEN_ACL)]) owner.prepare(operation)
   expect(stage.flush().map(codeOf)).toEqual(['OK', 'NO_AUTH', 'OK', 'NO_AUTH', 'NO_AUTH'])
 })
+
+test('the end of a session, all of it under way, takes none that is gone already, nor one that is another session’s by then', () => {
+  const stage = new Stage()
+  const [first, second] = [stage.open(), stage.open()]
+  first.writeAll([create('/p'), create('/p/e', { mode: 'ephemeral' }), create('/p/f', { mode: 'ephemeral' }), create('/p/x')])
+  second.prepare(remove('/p/e'))
+  second.prepare(remove('/p/f'))
+  second.prepare(create('/p/f', { mode: 'ephemeral' }))
+  stage.prepare({ kind: 'closeSession', session: first.id, attachment: first.attachment })
+  for (const operation of [setData('/p/f', 'mine'), remove('/p/f'), remove('/p'), remove('/p/x'), remove('/p')]) second.prepare(operation)
+  expect(stage.flush().slice(-6).map(codeOf)).toEqual(['OK', 'OK', 'OK', 'NOT_EMPTY', 'OK', 'OK'])
+  stage.alike()
+})

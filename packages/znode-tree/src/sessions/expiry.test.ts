@@ -176,3 +176,15 @@ test('what the leader asks for by itself is no word of the session that wrote la
   }
   expect(stage.leader.session(silent.id)).toBeNull()
 })
+
+test('in each reign a session has its timeout anew, and no more: whenever it begins, and how long ever the last one was', () => {
+  const stage = new Stage()
+  for (let second = 0; second < 20; second++) stage.tick(1000)
+  const holder = stage.open(5900)
+  stage.reignAnew()
+  stage.monotonic += 60_000
+  for (let twice = 0; twice < 2; twice++) stage.reignAnew()
+  for (let ms = 100; ms < 5900; ms += 100) expect(stage.tick(100)).toEqual([])
+  for (let ms = 5900; ms <= 8000; ms += 100) stage.tick(100)
+  expect(stage.leader.session(holder.id)).toBeNull()
+})

@@ -37,6 +37,14 @@ test('a note has 64 KiB at most; what does not fit comes with the next ones, and
   expect(held.every((session) => heard.has(session))).toBe(true)
 })
 
+test('a session that comes to be held is told with the next note, however many were held before', () => {
+  const touches = new Touches()
+  for (let i = 1; i <= 20_000; i++) touches.hold(BigInt(i))
+  for (let note = 0; note < 10; note++) told(touches)
+  touches.hold(1_000_000n)
+  expect(told(touches)).toContain(1_000_000n)
+})
+
 test('what is no note is CORRUPT', () => {
   for (const length of [1, 7, 9, 64 * 1024 + 8]) expect(() => sessionsOfNote(new Uint8Array(length))).toThrow(expect.objectContaining({ code: 'CORRUPT' }))
 })
