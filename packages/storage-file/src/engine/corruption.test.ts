@@ -375,3 +375,28 @@ test('rot before what was flushed last is refused, although one reading of it go
   }
   expect(refused).toBeGreaterThan(20)
 })
+
+test('rot in the head of the last segment is refused, although one reading of what it holds goes astray', () => {
+  let refused = 0
+  for (let nth = 0; ; nth++) {
+    let astray = 0
+    for (let elsewhere = 0; elsewhere < 8; elsewhere++) {
+      const disk = new AstrayDisk()
+      const driver = new Driver(disk, { segmentBytes: 1024, aheadBytes: 0 })
+      driver.open()
+      const segments = (): string[] => disk.list().filter((name) => name.startsWith('log-'))
+      while (segments().length < 3) driver.write({ append: [runBehind(driver.durable.tail, 1, 2)] })
+      driver.write({ append: [runBehind(driver.durable.tail, 1, 2)] })
+      driver.engine.close()
+      expect(segments()).toHaveLength(3)
+      disk.flip(segments().sort().at(-1)!, 20, 3)
+      disk.nth = nth
+      disk.elsewhere = elsewhere
+      expect(() => driver.open()).toThrow(expect.objectContaining({ code: 'CORRUPT' }))
+      refused++
+      astray += disk.astray
+    }
+    if (astray === 0) break
+  }
+  expect(refused).toBeGreaterThan(20)
+})

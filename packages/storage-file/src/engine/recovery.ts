@@ -312,11 +312,14 @@ class Recovery {
     return true
   }
 
-  /** Nothing of a file that does not count may prove that it had been reported. */
+  /** Nothing of a file that does not count may prove that it had been reported. By two readings, for it is dropped. */
   #assertDead({ name, reader, head, generation }: LogFile): void {
     if (head?.staged) return
-    const later = findLaterRecord(reader, 0, recordSalt(this.#storeId, generation), this.#log.lastBatch + 1, false)
-    if (later !== null) throw corruptAt(name, 0, `the head does not hold, but batch ${later.batch} follows at ${later.offset}`)
+    for (let readings = 0; readings < 2; readings++) {
+      const later = findLaterRecord(reader, 0, recordSalt(this.#storeId, generation), this.#log.lastBatch + 1, false)
+      if (later !== null) throw corruptAt(name, 0, `the head does not hold, but batch ${later.batch} follows at ${later.offset}`)
+      reader.release()
+    }
   }
 
   /** Those of the installed generation, ascending. */
