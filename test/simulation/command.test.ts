@@ -32,12 +32,13 @@ test(
   async () => {
     const broken = join(folder, 'broken.txt')
     await writeFile(broken, 'seed 1\nmembers 1 voters, 0 observers\nexpected core: \nwith luck 7\n')
-    const [sound, refused, missing, alone, valued] = await Promise.all([
+    const [sound, refused, missing, alone, valued, nothing] = await Promise.all([
       run('--json', '--workers', '0', '--script', SCRIPT),
       run('--script', broken),
       run('--script', join(folder, 'nothing.txt')),
       run('--write', 'short.txt'),
       run('--json=no'),
+      run('--vary', '100'),
     ])
     expect(sound.code, sound.output).toBe(0)
     expect(JSON.parse(sound.output.trimEnd().split('\n').at(-1)!)).toMatchObject({ seeds: 1, violations: 0, failures: [] })
@@ -45,6 +46,7 @@ test(
     expect(missing).toMatchObject({ code: 2, output: expect.stringContaining('ENOENT') })
     expect(alone).toMatchObject({ code: 2, output: expect.stringContaining('--write needs --shrink') })
     expect(valued).toMatchObject({ code: 2, output: expect.stringContaining('--json takes no value') })
+    expect(nothing).toMatchObject({ code: 2, output: expect.stringContaining('--vary needs --script') })
   },
   PATIENCE_MS,
 )

@@ -1,3 +1,4 @@
+import type { OwnRow } from './museum-own.ts'
 import type { Row } from './museum-run.ts'
 import type { Mutant } from './mutants.ts'
 
@@ -21,8 +22,22 @@ export function headOf({ bug, rule, name, explained }: Mutant): readonly [bug: s
   return [String(bug), String(rule), `${name}.${explained === undefined ? '' : ` *Nearest relative: ${explained}.*`}`]
 }
 
+const OWN = `What the simulator found in this code. The fix of each is taken back by a patch, and the script that stayed must break the same promise again; without the patch it must not. \`npm test\` and
+\`npm run museum -- --own\` see to it.`
+
+function tableOf(own: readonly OwnRow[]): string {
+  return [
+    '| found by | [rule](protocol.md) | what went wrong | script | its seed | check that broke | faults |',
+    '|---|---:|---|---|---:|---|---:|',
+    ...own.map(({ own: { bug, rule, name, script: file }, script: { seed, invariant, faults } }) => {
+      const link = `[${file}](../../test/simulation/scripts/${file}.txt)`
+      return `| ${[bug.replace('-', ' '), rule, `${name}.`, link, seed, invariant, faults.length].join(' | ')} |`
+    }),
+  ].join('\n')
+}
+
 /** The museum as a page of the documentation. What was not run this time keeps what `before` says of it. */
-export function museumPage(museum: readonly Mutant[], rules: readonly Mutant[], rows: readonly Row[], before: string): string {
+export function museumPage(museum: readonly Mutant[], rules: readonly Mutant[], own: readonly OwnRow[], rows: readonly Row[], before: string): string {
   const old = rowsOfPage(before)
   const told = (mutant: Mutant): Told => {
     const row = rows.find((it) => it.mutant === mutant)
@@ -46,7 +61,7 @@ that are made on purpose.
 
 ${table(museum)}
 ${rules.length === 0 ? '' : `\n## The rules in whole\n\nWhat proves the whole form of rules that no row speaks of: each takes one of their promises away.\n\n${table(rules)}\n`}
-## How to add one
+${own.length === 0 ? '' : `## Bugs of our own\n\n${OWN}\n\n${tableOf(own)}\n\n`}## How to add one
 
 A bug is a *mutant*: patches of exact text, each of which stands in its file once. \`test/simulation/museum-core.ts\`, \`museum-shell.ts\` and \`museum-store.ts\` hold the rows above; what proves the whole form of a rule
 that no row speaks of stands in \`museum-rules.ts\`, under its rule, with the rule's number and a letter for its own (\`12a\`).
@@ -56,6 +71,8 @@ npm run museum -- --bugs 12a --page packages/docs/museum.md   # one, or several 
 npm run museum -- --rules                                     # those of the rules alone
 npm run museum -- --nightly                                   # more seeds, more failing ones of each, and the shortest of their runs
 npm run museum -- --bugs 41 --scripts test/simulation/scripts # the short runs as scripts
+npm run museum -- --own                                       # the scripts of our own bugs, with their fixes taken back and without
+npm run museum -- --own --scripts test/simulation/scripts     # and written anew where another seed shows the bug
 \`\`\`
 
 Without \`--bugs\` and \`--rules\`, all of them. A patch takes away what the rule demands and nothing else: the simulator, which knows nothing of it, must find that a promise is broken, and find nothing on the same seed
@@ -65,6 +82,10 @@ without the patch.
 
 A failing seed becomes a script: \`npm run sim -- --seeds 1 --seed 4711 --shrink --write test/simulation/scripts/name.txt\` cuts the run short and writes what is left of it, a line for each setting that is not an ordinary
 one and for each fault, with what broke and what was expected. \`npm test\` runs every script of that folder on several seeds, on which nothing may break; with the bugs put back that a line \`bugs\` names, it must.
-Whoever finds a bug of our own leaves its script there, with a first line (\`# ...\`) that says what it was. \`npm run sim -- --script FILE --seeds 50\` runs one.
+\`npm run sim -- --script FILE --seeds 50\` runs one.
+
+Whoever finds a bug of our own leaves its script there, with a first line (\`# ...\`) that says what it was, and a row in \`museum-own.ts\` whose patches take the fix back. Where the run that found it cannot be cut short,
+a schedule written by hand often can: a calm ensemble and the few faults that matter, at about the times when they do. \`npm run sim -- --script FILE --seeds 1000 --vary 100 --shrink --write FILE\` moves each fault by up to
+100 ms and draws anew what it decides, until the promise breaks.
 `
 }

@@ -10,6 +10,8 @@ export interface MuseumOptions {
   readonly failures: number
   /** For each failing seed, to cut it short. */
   readonly runs: number
+  /** Of some bugs: searched instead of the swarm, from its own seed on. */
+  readonly scripts?: ReadonlyMap<Mutant, string>
   /** Told each line as it is known. */
   readonly say: (line: string) => void
 }
@@ -36,6 +38,7 @@ export interface MuseumReport {
   readonly ok: boolean
 }
 
+const REPLAYED = ['--workers', '0', '--violations', '1']
 const HEAD = ' bug rule   seed  steps faults  seconds  check            what was put back'
 
 /** Puts each bug back, one at a time, and lets the simulator find it. */
@@ -49,7 +52,7 @@ export async function runMuseum(tree: MutantTree, mutants: readonly Mutant[], op
       rows.push(row)
       options.say(tell(row))
     }
-    unsound.push(...(await withoutBugs(tree, rows)))
+    unsound.push(...(await withoutBugs(tree, rows, options)))
   }
   const survived = rows.filter(({ seed }) => seed === null).map(({ mutant }) => mutant.bug)
   const explained = rows.filter(({ mutant }) => mutant.explained !== undefined)
@@ -79,9 +82,11 @@ async function misfits(mutants: readonly Mutant[]): Promise<string[]> {
   return told
 }
 
-async function look(tree: MutantTree, mutant: Mutant, { seeds, failures, runs }: MuseumOptions): Promise<Row> {
+async function look(tree: MutantTree, mutant: Mutant, { seeds, failures, runs, scripts }: MuseumOptions): Promise<Row> {
   const began = performance.now()
-  const finding = await tree.simulate(mutant, seeds, ['--violations', String(failures), '--shrink', '--runs', String(runs)])
+  const args = ['--violations', String(failures), '--shrink', '--runs', String(runs)]
+  const script = scripts?.get(mutant)
+  const finding = script === undefined ? await tree.simulate(mutant, seeds, args) : await replay(tree, mutant, script, seeds, args)
   const { seed, invariant } = finding
   return { mutant, seed, invariant, length: shortest(finding, failures), seconds: (performance.now() - began) / 1000 }
 }
@@ -93,10 +98,16 @@ function shortest({ shrunk }: Finding, failures: number): Length | null {
 }
 
 /** What is seen in a bug's seed, and in its script, must be the bug: without it, both are sound. */
-async function withoutBugs(tree: MutantTree, rows: readonly Row[]): Promise<string[]> {
+async function withoutBugs(tree: MutantTree, rows: readonly Row[], { scripts }: MuseumOptions): Promise<string[]> {
   const told: string[] = []
   const { runSeed, parseScript } = await tree.load()
-  for (const seed of new Set(rows.flatMap((row) => row.seed ?? []))) {
+  for (const { mutant, seed } of rows) {
+    const text = scripts?.get(mutant)
+    if (text === undefined || seed === null) continue
+    const { violation } = await runSeed({ seed, script: parseScript(text) })
+    if (violation !== null) told.push(`seed ${seed} of the script of bug ${mutant.bug} breaks ${violation.invariant} without it`)
+  }
+  for (const seed of new Set(rows.flatMap((row) => (scripts?.has(row.mutant) ? [] : (row.seed ?? []))))) {
     const { violation } = await runSeed({ seed })
     if (violation !== null) told.push(`seed ${seed} breaks ${violation.invariant} without any bug put back`)
   }
@@ -110,11 +121,11 @@ async function withoutBugs(tree: MutantTree, rows: readonly Row[]): Promise<stri
 }
 
 /** Runs a script on `seeds` seeds from its own on. */
-export async function replay(tree: MutantTree, mutant: Mutant | null, script: string, seeds: number): Promise<Finding> {
+export async function replay(tree: MutantTree, mutant: Mutant | null, script: string, seeds: number, args: readonly string[] = REPLAYED): Promise<Finding> {
   const file = join(tmpdir(), `antiphon-script-${process.pid}-${Math.random().toString(36).slice(2)}.txt`)
   await writeFile(file, script)
   try {
-    return await tree.simulate(mutant, seeds, ['--script', file, '--workers', '0', '--violations', '1'])
+    return await tree.simulate(mutant, seeds, ['--script', file, ...args])
   } finally {
     await rm(file, { force: true })
   }

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { CORE_MUTANTS } from './explore-mutants.ts'
 import { ALL_MUTANTS, MUSEUM } from './museum.ts'
+import { OWN_BUGS } from './museum-own.ts'
 import { applied, MutantTree, replaced } from './mutants.ts'
 
 /** Within so many seeds from the first one a bug must be found; a detector that needs more is broken. */
@@ -28,13 +29,13 @@ test('every patch of every row and proof fits the sources as they stand, and cha
     bug: `${bug} of the exploration`,
     patches: patches.map((patch) => ({ ...patch, file: `packages/consensus-core/src/${patch.file}` })),
   }))
-  for (const { bug, patches } of [...ALL_MUTANTS, ...inCore]) {
+  for (const { bug, patches } of [...ALL_MUTANTS, ...OWN_BUGS, ...inCore]) {
     const files = await applied(patches).catch((error: Error) => error.message)
     if (typeof files === 'string') expect.fail(`bug ${bug}: ${files}`)
     for (const { before, after } of files.values()) expect(after, `bug ${bug}`).not.toBe(before)
     expect(files.size, `bug ${bug}`).toBeGreaterThan(0)
   }
-  const names = ALL_MUTANTS.map(({ bug }) => String(bug))
+  const names = [...ALL_MUTANTS, ...OWN_BUGS].map(({ bug }) => String(bug))
   expect(new Set(names).size).toBe(names.length)
 })
 

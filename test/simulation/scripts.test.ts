@@ -1,12 +1,11 @@
 import { readdir, readFile } from 'node:fs/promises'
-import { fileURLToPath } from 'node:url'
 import { formatScript, parseScript, runSeed, type Script } from '@antiphon/simulator'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { ALL_MUTANTS } from './museum.ts'
+import { SCRIPTS as FOLDER, OWN_BUGS } from './museum-own.ts'
 import { replay } from './museum-run.ts'
 import { MutantTree } from './mutants.ts'
 
-const FOLDER = fileURLToPath(new URL('scripts', import.meta.url))
 /** From the script's own on: its story holds whatever is left to chance in it. */
 const SEEDS = 10
 /** Small changes of the sources move what is left to chance: within so many seeds the bug shows itself again. */
@@ -36,6 +35,10 @@ test('there are scripts, each with its story, written as the simulator writes th
   }
 })
 
+test('every bug of our own has its script', () => {
+  for (const { bug, script } of OWN_BUGS) expect(scripts.get(`${script}.txt`)?.script.bugs, bug).toEqual([bug])
+})
+
 describe.each([...scripts])('%s', (_, { text, script }) => {
   test(
     'breaks nothing',
@@ -51,7 +54,7 @@ describe.each([...scripts])('%s', (_, { text, script }) => {
   test.each(script.bugs)(
     'shows bug %s when it is put back',
     async (bug) => {
-      const mutant = ALL_MUTANTS.find((it) => String(it.bug) === bug)
+      const mutant = [...ALL_MUTANTS, ...OWN_BUGS].find((it) => String(it.bug) === bug)
       if (mutant === undefined) throw new Error(`the museum has no row ${bug}`)
       const { violations, invariant } = await replay(tree, mutant, text, SEEDS_WITH_BUG)
       expect([violations, invariant]).toEqual([1, script.invariant])

@@ -1,11 +1,12 @@
 import { writeFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { isMainThread, parentPort, Worker } from 'node:worker_threads'
-import { readScript, SHRINK_MS, shrinkSeed, tellShrunk } from './cli/scripts.ts'
+import { readScript, shrinkSeed, tellShrunk } from './cli/scripts.ts'
 import { untaken } from './paths.ts'
 import type { ProfileName } from './profile.ts'
 import { formatScript } from './shrink/script.ts'
 import type { Shrunk } from './shrink/shrink.ts'
+import { varied } from './shrink/vary.ts'
 import { type RunOptions, type RunResult, type RunScript, retrace, runSeed } from './simulation.ts'
 import { hashText } from './trace.ts'
 
@@ -17,9 +18,11 @@ const USAGE = `Runs whole ensembles under faults on virtual time, one run for ea
       --violations N   stop behind so many failing seeds (default 10)
       --workers N      worker threads; 0: none (default: one for each core)
       --shrink         cut failing seeds short and print what is left as a script
-      --runs N         runs for each of them (default 400), within a minute
+      --runs N         runs for each of them (default 400)
+      --within S       and so many seconds (default 60)
       --write FILE     and write the shortest there
       --script FILE    run a script instead: from its own seed on, one seed unless told
+      --vary MS        each seed moves the script's faults by up to so much, and draws anew what they decide
       --trace          print every line of the first seed's trace, and stop behind it
       --json           end with one line of JSON
 `
@@ -41,16 +44,19 @@ interface Arguments {
   readonly json: boolean
   readonly shrink: boolean
   readonly runs: number
+  readonly within: number
   readonly write: string | null
   readonly script: RunScript | null
+  readonly vary: number
   /** As a command line names it: what the seeds run. */
   readonly what: string
 }
 
-/** What is asked of a worker: one seed, and so many runs to shrink it when it fails. */
+/** What is asked of a worker: one seed, and how long to shrink it when it fails. */
 interface Task {
   readonly options: RunOptions
   readonly shrinkRuns: number
+  readonly shrinkMs: number
 }
 
 /** What a worker tells of one seed. */
@@ -79,8 +85,10 @@ function parse(args: readonly string[]): Arguments | string {
     json: false,
     shrink: false,
     runs: 400,
+    within: 60,
     write: null as string | null,
     script: null as RunScript | null,
+    vary: 0,
     what: '',
   }
   let script: { readonly file: string; readonly seed: number } | null = null
@@ -107,13 +115,15 @@ function parse(args: readonly string[]): Arguments | string {
       if (profile !== 'small' && profile !== 'swarm') return `--profile is small or swarm, not ${profile}`
       read.profile = profile
     } else {
-      const field = { '--seeds': 'seeds', '--seed': 'first', '--workers': 'workers', '--violations': 'violationsMax', '--runs': 'runs' }[name] as
-        | 'seeds'
-        | 'first'
-        | 'workers'
-        | 'violationsMax'
-        | 'runs'
-        | undefined
+      const field = {
+        '--seeds': 'seeds',
+        '--seed': 'first',
+        '--workers': 'workers',
+        '--violations': 'violationsMax',
+        '--runs': 'runs',
+        '--within': 'within',
+        '--vary': 'vary',
+      }[name] as 'seeds' | 'first' | 'workers' | 'violationsMax' | 'runs' | 'within' | 'vary' | undefined
       if (field === undefined) return `${name} is unknown`
       const text = inline ?? args[++i] ?? ''
       const value = Number(text)
@@ -122,18 +132,19 @@ function parse(args: readonly string[]): Arguments | string {
     }
   }
   if (read.write !== null && !read.shrink) return '--write needs --shrink'
-  const what = script === null ? `--profile ${read.profile}` : `--script ${script.file}`
+  if (read.vary > 0 && read.script === null) return '--vary needs --script'
+  const what = script === null ? `--profile ${read.profile}` : `--script ${script.file}${read.vary === 0 ? '' : ` --vary ${read.vary}`}`
   return { ...read, what, first: read.first || (script?.seed ?? 1), seeds: read.seeds || (script === null ? 100 : 1) }
 }
 
-async function runOne({ options, shrinkRuns }: Task): Promise<Report> {
+async function runOne({ options, shrinkRuns, shrinkMs }: Task): Promise<Report> {
   // A sound run meets dozens of errors that nobody prints: their stacks are left to the run that repeats a failing one.
   const frames = Error.stackTraceLimit
   Error.stackTraceLimit = 0
   const result = await runSeed(options)
   Error.stackTraceLimit = frames
   const failed = result.violation === null ? null : await again(options, result)
-  const shrunk = failed === null || failed.violation?.invariant === 'determinism' || shrinkRuns === 0 ? null : await shrinkSeed(result, shrinkRuns)
+  const shrunk = failed === null || failed.violation?.invariant === 'determinism' || shrinkRuns === 0 ? null : await shrinkSeed(result, shrinkRuns, shrinkMs)
   return {
     seed: result.seed,
     violation: failed?.violation ?? null,
@@ -194,7 +205,7 @@ function deal(args: Arguments, take: (report: Report) => void): Promise<void> {
         if (hang !== null) clearTimeout(hang)
         if (next >= first + seeds || violations >= violationsMax) return end()
         seed = next++
-        hang = setTimeout(() => fail('liveness', `the run hangs: no end after ${HANG_MS / 1000} s`), HANG_MS + (args.shrink ? SHRINK_MS : 0))
+        hang = setTimeout(() => fail('liveness', `the run hangs: no end after ${HANG_MS / 1000} s`), HANG_MS + (args.shrink ? args.within * 1000 : 0))
         worker.postMessage(taskOf(args, seed))
       }
       // What a promise that nobody waits for rejects with ends the worker: its seed has failed, a new worker takes the next one.
@@ -216,8 +227,9 @@ function deal(args: Arguments, take: (report: Report) => void): Promise<void> {
   })
 }
 
-function taskOf({ profile, script, shrink, runs }: Arguments, seed: number): Task {
-  return { options: { seed, profile, ...(script === null ? {} : { script }) }, shrinkRuns: shrink ? runs : 0 }
+function taskOf({ profile, script, vary, shrink, runs, within }: Arguments, seed: number): Task {
+  const options = { seed, profile, ...(script === null ? {} : { script: vary === 0 ? script : varied(script, vary, seed) }) }
+  return { options, shrinkRuns: shrink ? runs : 0, shrinkMs: within * 1000 }
 }
 
 async function main(args: Arguments): Promise<boolean> {
@@ -247,7 +259,7 @@ async function main(args: Arguments): Promise<boolean> {
   }
   if (args.trace) {
     const { options } = taskOf(args, args.first)
-    take(await runOne({ options: { ...options, say: console.log }, shrinkRuns: 0 }))
+    take(await runOne({ options: { ...options, say: console.log }, shrinkRuns: 0, shrinkMs: 0 }))
   } else if (args.workers === 0) {
     for (let seed = args.first; seed < args.first + args.seeds && total.violations < args.violationsMax; seed++) take(await runOne(taskOf(args, seed)))
   } else await deal(args, take)

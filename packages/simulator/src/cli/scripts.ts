@@ -4,12 +4,9 @@ import { parseScript, type Script } from '../shrink/script.ts'
 import { type Shrunk, shrink } from '../shrink/shrink.ts'
 import { type RunResult, runSeed } from '../simulation.ts'
 
-/** However many runs are left. */
-export const SHRINK_MS = 60_000
-
-/** Runs the seed again for its faults. Null: it goes another way when they are told one by one. */
-export async function shrinkSeed(failed: RunResult, runs: number): Promise<Shrunk | null> {
-  const end = performance.now() + SHRINK_MS
+/** Runs the seed again for its faults: until there were so many runs, or the time is over. Null: it goes another way when they are told one by one. */
+export async function shrinkSeed(failed: RunResult, runs: number, withinMs: number): Promise<Shrunk | null> {
+  const end = performance.now() + withinMs
   const shrunk = await shrink(failed, { runs, goOn: () => performance.now() < end })
   if (shrunk === null) return null
   const { seed, profile, faults, invariant } = shrunk.script

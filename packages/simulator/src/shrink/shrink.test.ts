@@ -4,6 +4,7 @@ import { type RunResult, runSeed } from '../simulation.ts'
 import { calmProfile } from './calm.ts'
 import { formatScript, parseScript, type Script } from './script.ts'
 import { shrink } from './shrink.ts'
+import { varied } from './vary.ts'
 
 afterEach(() => {
   vi.restoreAllMocks()
@@ -96,6 +97,26 @@ describe('a script', () => {
   test('is text: what differs from a calm run, and one fault a line', () => {
     expect(formatScript(SCRIPT)).toBe(TEXT)
     expect(parseScript(TEXT)).toEqual(SCRIPT)
+  })
+
+  test('is tried in other ways: its faults are moved by up to a bound and decide other things, the same for the same seed', () => {
+    const draws = new Set<number>()
+    for (let seed = 1; seed <= 50; seed++) {
+      const { profile, faults } = varied(SCRIPT, 100, seed)
+      expect(varied(SCRIPT, 100, seed).faults).toEqual(faults)
+      expect(profile).toEqual(SCRIPT.profile)
+      expect(faults.map(({ kind, lastsMs, victim }) => ({ kind, lastsMs, victim }))).toEqual(
+        SCRIPT.faults.map(({ kind, lastsMs, victim }) => ({ kind, lastsMs, victim })),
+      )
+      faults.forEach(({ at, draw }, i) => {
+        expect(at).toBeGreaterThanOrEqual(Math.max(0, SCRIPT.faults[i]!.at - 100))
+        expect(at).toBeLessThanOrEqual(SCRIPT.faults[i]!.at + 100)
+        draws.add(draw)
+      })
+    }
+    expect(draws.size).toBe(100)
+    const late = varied(SCRIPT, 2000, 3).faults.map(({ at }) => at)
+    expect(late).toEqual([...late].sort((a, b) => a - b))
   })
 
   test('that cannot be read names the line', () => {
