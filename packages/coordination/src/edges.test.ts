@@ -145,3 +145,39 @@ test('values that nobody has taken are not read one by one when they are', async
   expect(decoded - before).toBe(2)
   await values.return?.()
 })
+
+describe('an iteration that waits', () => {
+  test('of events can be left from outside, and its watch ends', async () => {
+    const { watches } = ensemble.get(ensemble.leader).machines.znodes
+    const before = watches.size
+    const iterator = session.watch('/')[Symbol.asyncIterator]()
+    const waiting = iterator.next()
+    expect(watches.size).toBe(before + 1)
+    expect(await iterator.return?.()).toEqual({ done: true, value: undefined })
+    expect(await waiting).toEqual({ done: true, value: undefined })
+    expect(await iterator.next()).toEqual({ done: true, value: undefined })
+    expect(watches.size).toBe(before)
+  })
+
+  test('of values too', async () => {
+    const { watches } = ensemble.get(ensemble.leader).machines.znodes
+    const before = watches.size
+    const values = session.node('/no-values', text).values()[Symbol.asyncIterator]()
+    expect((await values.next()).value).toBeNull()
+    const waiting = values.next()
+    expect(watches.size).toBe(before + 1)
+    expect(await values.return?.()).toMatchObject({ done: true })
+    expect(await waiting).toMatchObject({ done: true })
+    expect(watches.size).toBe(before)
+  })
+
+  test('is told once that the session has ended', async () => {
+    const replica = ensemble.get(ensemble.leader)
+    const doomed = await openSession(replica)
+    const iterator = doomed.watch('/')[Symbol.asyncIterator]()
+    const waiting = expect(iterator.next()).rejects.toMatchObject({ refusal: 'SESSION_MOVED' })
+    await openSession(replica, { resume: { id: doomed.id, password: doomed.password } }).then((taken) => taken.close())
+    await waiting
+    expect(await iterator.next()).toEqual({ done: true, value: undefined })
+  })
+})

@@ -70,8 +70,24 @@ export class ZnodeValue<T> implements TypedNode<T> {
     return this.#session.delete(this.path, options)
   }
 
-  async *values({ signal }: { readonly signal?: AbortSignal } = {}): AsyncGenerator<NodeValue<T> | null, void, undefined> {
+  values({ signal }: { readonly signal?: AbortSignal } = {}): AsyncIterableIterator<NodeValue<T> | null> {
+    const leaving = new AbortController()
+    const values = this.#values(leaving.signal, signal)
+    const iterator: AsyncIterableIterator<NodeValue<T> | null> = {
+      next: () => values.next(),
+      return: () => {
+        // Else it would be left when the next value has come.
+        leaving.abort()
+        return values.return()
+      },
+      [Symbol.asyncIterator]: () => iterator,
+    }
+    return iterator
+  }
+
+  async *#values(leaving: AbortSignal, signal: AbortSignal | undefined): AsyncGenerator<NodeValue<T> | null, void, undefined> {
     using watch = this.#watch(this.path, signal)
+    leaving.addEventListener('abort', () => watch.close())
     const changes = watch[Symbol.asyncIterator]()
     let told: NodeValue<T> | null | undefined
     while (true) {

@@ -81,25 +81,29 @@ export class SessionWatch implements Watch, Watcher {
     this.#events = []
   }
 
-  async *[Symbol.asyncIterator](): AsyncGenerator<WatchEvent, void, undefined> {
-    try {
-      while (true) {
-        const event = this.#events.shift()
-        if (event !== undefined) {
-          yield event
-          continue
-        }
-        if (this.#end !== null) {
-          if (this.#end.error !== null) throw this.#end.error
-          return
-        }
-        await new Promise<void>((resolve) => {
-          this.#waiting.push(resolve)
-        })
-      }
-    } finally {
+  /** Not a generator: that could not be left while it waits. */
+  [Symbol.asyncIterator](): AsyncIterableIterator<WatchEvent> {
+    let isOver = false
+    const leave = (): IteratorReturnResult<undefined> => {
+      isOver = true
       this.close()
+      return { done: true, value: undefined }
     }
+    const next = async (): Promise<IteratorResult<WatchEvent>> => {
+      while (!isOver) {
+        const event = this.#events.shift()
+        if (event !== undefined) return { done: false, value: event }
+        if (this.#end === null) await new Promise<void>((resolve) => void this.#waiting.push(resolve))
+        else {
+          const { error } = this.#end
+          leave()
+          if (error !== null) throw error
+        }
+      }
+      return { done: true, value: undefined }
+    }
+    const iterator: AsyncIterableIterator<WatchEvent> = { next, return: async () => leave(), [Symbol.asyncIterator]: () => iterator }
+    return iterator
   }
 
   #wake(): void {
