@@ -13,7 +13,7 @@ import { NodeReader } from './reader.ts'
 import { Reaper } from './reaper.ts'
 import { Requests } from './requests.ts'
 import { Results } from './results.ts'
-import { SessionExpiry, UNARMED } from './sessions/expiry.ts'
+import { DUE, SessionExpiry, UNARMED } from './sessions/expiry.ts'
 import { type Session, SessionTable, SessionTableDecoder } from './sessions/session-table.ts'
 import { sessionsOfNote, Touches } from './sessions/touches.ts'
 import { TreeDecoder } from './snapshot/decoder.ts'
@@ -279,8 +279,9 @@ class ZnodeTreeMachine implements ZnodeTree, SessionWitness {
     while (taken < this.#due.length && taken < CLOSES_PER_TICK && ephemerals < EPHEMERALS_PER_TICK) {
       const session = this.#due[taken++]!
       const { id } = session
-      // Closed meanwhile, or taken over.
-      if (this.#sessions.get(id) !== session || session.bucket !== UNARMED) continue
+      // Closed meanwhile, taken over, or heard of.
+      if (this.#sessions.get(id) !== session || session.bucket !== DUE) continue
+      session.bucket = UNARMED
       ephemerals += this.#tree.ephemerals(id).length
       requests.push({ kind: 'closeSession', session: id, attachment: null })
     }

@@ -18,16 +18,20 @@ test('a session that is taken over has its whole timeout before it', () => {
   expect(stage.leader.session(holder.id)).toBeNull()
 })
 
-test('a session that is taken over before the leader has asked for its end lives on', () => {
+test('a session that is taken over, or heard of, before the leader has asked for its end lives on', () => {
   const stage = new Stage()
   for (let i = 0; i < 300; i++) stage.prepare({ kind: 'createSession', peer: 1, timeoutMs: 4000, id: null })
   const last = stage.flush().at(-1)!
   if (last.type !== 'session') throw new Error(last.type)
+  const held = last.session - 1n
   let asked = 0
   while (asked === 0) asked = stage.tick(1000).length
   expect(asked).toBe(256)
   stage.ask({ kind: 'attachSession', session: last.session, password: passwordOf(last.session), peer: 2, timeoutMs: 4000 })
-  expect(stage.tick(100)).toHaveLength(43)
+  stage.leader.touch(held)
+  stage.hear(stage.leader)
+  expect(stage.tick(100)).toHaveLength(42)
+  expect(stage.leader.session(held)).not.toBeNull()
   expect(stage.leader.session(last.session)).not.toBeNull()
 })
 
@@ -94,7 +98,10 @@ test.each([100, 1000, 2000, 10_000])(
             if (expired.includes(held)) expect(now - at).toBeGreaterThanOrEqual(held.timeoutMs - 1e-6)
             else expect(counted(now) - countsFrom).toBeLessThan(held.timeoutMs + BUCKET_MS + 1e-6)
           }
-          for (const held of expired) expect(armed.delete(held)).toBe(true)
+          for (const held of expired) {
+            expect(armed.delete(held)).toBe(true)
+            held.bucket = UNARMED
+          }
         }
       }),
       { numRuns: 300 },

@@ -3,6 +3,8 @@ import type { Session } from './session-table.ts'
 
 /** Of a session that is not armed: the leader has it closed, or nobody leads. */
 export const UNARMED = 0
+/** Of one that has expired, and whose end was not asked for yet: a word of it comes in time still. */
+export const DUE = -1
 
 /** A heartbeat may come late by half a tick, and the next one, in which a session is heard of, as well: less than so many ticks tell nothing. */
 const TICKS_MIN = 4
@@ -64,7 +66,7 @@ export class SessionExpiry {
     this.#fresh = []
   }
 
-  /** A session that is new, or was taken over: also one that had expired, and lives on if it is not being closed yet. */
+  /** A session that is new, or was taken over: also one that is DUE, and lives on. */
   arm(session: Session): void {
     if (!this.#armed) return
     this.#move(session, this.#now)
@@ -81,7 +83,7 @@ export class SessionExpiry {
     this.#take(session)
   }
 
-  /** A tick: those that have expired. They are told once: whoever asks has them closed. */
+  /** A tick: those that have expired, DUE. They are told once: whoever has them closed makes them UNARMED. */
   advance(monotonic: Millis): Session[] {
     this.#now = this.#at(monotonic)
     this.#tickedAt = monotonic
@@ -90,7 +92,7 @@ export class SessionExpiry {
     const expired: Session[] = []
     for (; this.#next <= this.#now; this.#next += this.#bucketMs) {
       for (const session of this.#buckets.get(this.#next) ?? []) {
-        session.bucket = UNARMED
+        session.bucket = DUE
         expired.push(session)
       }
       this.#buckets.delete(this.#next)

@@ -10,7 +10,7 @@ export interface Session {
   timeoutMs: Millis
   peer: number
   attachment: Zxid
-  /** On the leader: the bucket that it expires with; 0: none. Not replicated. */
+  /** On the leader: the bucket that it expires with, UNARMED or DUE. Not replicated. */
   bucket: Millis
 }
 
