@@ -123,12 +123,18 @@ test('what is prepared behind an ACL that is under way is judged by it', () => {
 test('the end of a session, all of it under way, takes none that is gone already, nor one that is another session’s by then', () => {
   const stage = new Stage()
   const [first, second] = [stage.open(), stage.open()]
-  first.writeAll([create('/p'), create('/p/e', { mode: 'ephemeral' }), create('/p/f', { mode: 'ephemeral' }), create('/p/x')])
+  first.writeAll([
+    create('/p'),
+    create('/p/e', { mode: 'ephemeral' }),
+    create('/p/f', { mode: 'ephemeral' }),
+    create('/p/g', { mode: 'ephemeral' }),
+    create('/p/x'),
+  ])
   second.prepare(remove('/p/e'))
   second.prepare(remove('/p/f'))
   second.prepare(create('/p/f', { mode: 'ephemeral' }))
   stage.prepare({ kind: 'closeSession', session: first.id, attachment: first.attachment })
-  for (const operation of [setData('/p/f', 'mine'), remove('/p/f'), remove('/p'), remove('/p/x'), remove('/p')]) second.prepare(operation)
-  expect(stage.flush().slice(-6).map(codeOf)).toEqual(['OK', 'OK', 'OK', 'NOT_EMPTY', 'OK', 'OK'])
+  for (const operation of [setData('/p/g', ''), setData('/p/f', 'mine'), remove('/p/f'), remove('/p'), remove('/p/x'), remove('/p')]) second.prepare(operation)
+  expect(stage.flush().slice(-7).map(codeOf)).toEqual(['OK', 'NO_NODE', 'OK', 'OK', 'NOT_EMPTY', 'OK', 'OK'])
   stage.alike()
 })

@@ -195,3 +195,12 @@ test('in each reign a session has its timeout anew, and no more: whenever it beg
   for (let ms = 5900; ms <= 8000; ms += 100) stage.tick(100)
   expect(stage.leader.session(holder.id)).toBeNull()
 })
+
+test('a timeout that this leader, with its ticks, can not keep counts as the shortest that it can', () => {
+  const expiry = new SessionExpiry(800)
+  const session: Session = { id: 1n, timeoutMs: 800, peer: 1, attachment: 1 as never, bucket: UNARMED }
+  expiry.begin([], 0, 1000)
+  expiry.arm(session)
+  for (const monotonic of [1000, 2000, 3000, 4000, 5000]) expect(expiry.advance(monotonic)).toEqual([])
+  expect(expiry.advance(6000)).toEqual([session])
+})
