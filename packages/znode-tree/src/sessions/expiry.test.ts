@@ -79,7 +79,10 @@ test.each([100, 1000, 2000, 10_000])(
             armed.set(session, { at: now, countsFrom: Number.POSITIVE_INFINITY })
           } else if (what === 'touch') {
             expiry.touch(session, now)
-            if (armed.has(session)) armed.set(session, { at: now, countsFrom: counted(now) })
+            const before = armed.get(session)
+            // What is armed counts from the next tick, whatever is heard of it until then.
+            if (before !== undefined)
+              armed.set(session, { at: now, countsFrom: before.countsFrom === Number.POSITIVE_INFINITY ? before.countsFrom : counted(now) })
           } else if (what === 'reign') {
             expiry.end()
             expiry.begin(armed.keys(), now, tickMs)
