@@ -65,6 +65,8 @@ describe('hard limits', () => {
     const { holder } = limited('count=-1,bytes=-1=;byteHardLimit=1;countHardLimit=1')
     expect(holder.code(create('/q/b'))).toBe('QUOTA_EXCEEDED')
     expect(holder.code(setData('/q', '123'))).toBe('QUOTA_EXCEEDED')
+    // Less, and still more than the limit: as ZooKeeper's `checkQuota` has it.
+    expect(holder.code(setData('/q', '1'))).toBe('QUOTA_EXCEEDED')
     expect(holder.code(remove('/q/a'))).toBe('OK')
     expect(holder.code(setData('/q', ''))).toBe('OK')
     expect(holder.code(setData('/q', 'x'))).toBe('OK')

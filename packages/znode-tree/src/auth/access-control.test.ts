@@ -300,10 +300,12 @@ describe("schemes of one's own", () => {
     expect(custom.whoAmI(identities)).toEqual([who('team', 'dev/ann')])
   })
 
-  test('match by saying true, and by nothing else: a promise of it is none', () => {
+  test('match, and know an id, by saying true, and by nothing else: a promise of it is none', () => {
     for (const matched of [Promise.resolve(true), 1, 'yes', {}]) {
       const late = new AccessControl({ schemes: [{ ...team, matches: () => matched as unknown as boolean }] })
       expect(late.permits([acl(READ, 'team', '@dev')], READ, [who('team', '@dev')])).toBe(false)
+      const valid = new AccessControl({ schemes: [{ ...team, isValid: () => matched as unknown as boolean }] })
+      expect(valid.fixAcl([acl(READ, 'team', '@dev')], [])).toBeNull()
     }
   })
 
