@@ -9,7 +9,8 @@ export const DIFFERENCES = {
   'quotas as applied':
     'ZooKeeper checks a write against the usage that is applied: the parts of a multi, and writes under way together, may exceed a hard limit. The tree counts what it has accepted.',
   'setWatches as listed':
-    'ZooKeeper tells what was missed list by list, perhaps the same twice, and of nodes that the client may not read. The tree tells each once, in the order of the changes, and only what may be read.',
+    'ZooKeeper tells what was missed list by list, perhaps the same twice, and of nodes that the client may not read, and nothing of persistent and recursive watches. The tree tells each once, in the order of the changes, and only what may be read.',
+  'global sessions alone': 'A server that stands alone knows global sessions only: one that is to be local is global from the start.',
 } as const satisfies Readonly<Record<string, string>>
 
 export type Difference = keyof typeof DIFFERENCES
@@ -27,4 +28,5 @@ export const LEFT_OUT: readonly string[] = [
   'IPv6 addresses and the schemes x509 and sasl: 3.8.0 knows them in other places',
   'what a write comes to that is sent behind a setACL or below a quota before that is answered: ZooKeeper looks at the ACL and the limits that are applied at the moment',
   'limits and usages that do not parse: they end 3.8.0’s process',
+  'what is told when a replica comes to a later state by a snapshot: a server closes the connections of its clients then',
 ]

@@ -10,8 +10,9 @@ const PROGRAMS = 2_000
 function count(seen: Transcript, counts: Map<string, number>): void {
   const one = (what: string): void => void counts.set(what, (counts.get(what) ?? 0) + 1)
   for (const item of seen.flat()) {
-    if (item.kind === 'event') one(item.type)
+    if (item.kind === 'event') one(item.zxid === null ? `missed ${item.type}` : item.type)
     else {
+      if (item.reply.session !== undefined && item.reply.zxid === undefined) one('local session')
       one(String(item.reply.code))
       for (const part of item.reply.parts ?? []) one(`part ${part.code}`)
     }
@@ -22,14 +23,16 @@ test(`${PROGRAMS.toLocaleString('en')} programs: the machine and the model answe
   timeout: 600_000,
 }, async () => {
   const counts = new Map<string, number>()
-  let operations = 0
+  let [operations, becameGlobal] = [0, 0]
   for (let seed = 1; seed <= PROGRAMS; seed++) {
     const proof = await proveSeed(seed)
     expect(proof.failure).toBeNull()
     operations += proof.operations
+    becameGlobal += proof.becameGlobal
     count(proof.seen, counts)
   }
   expect(operations).toBeGreaterThan(20 * PROGRAMS)
+  expect(becameGlobal).toBeGreaterThan(PROGRAMS / 10)
   // What programs never come to is not proved.
   const inParts = [
     'RUNTIME_INCONSISTENCY',
@@ -48,10 +51,8 @@ test(`${PROGRAMS.toLocaleString('en')} programs: the machine and the model answe
     '0',
     ...alone.map(([, code]) => String(code)),
     ...inParts.map((name) => `part ${CODES[name]}`),
-    'created',
-    'deleted',
-    'dataChanged',
-    'childrenChanged',
+    ...['created', 'deleted', 'dataChanged', 'childrenChanged'].flatMap((type) => [type, `missed ${type}`]),
+    'local session',
   ]
   expect(expected.filter((what) => (counts.get(what) ?? 0) < 5)).toEqual([])
 })

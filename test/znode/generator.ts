@@ -1,7 +1,18 @@
 import { type Acl, CREATE_MODES } from '@antiphon/znode-tree'
 import fc from 'fast-check'
 import { digestIdentity } from './model/access.ts'
-import { CLIENTS, type CreatePart, type Data, type Operation, type Part, type Program, type Step, type WatcherType } from './program.ts'
+import {
+  CLIENTS,
+  type CreatePart,
+  type Data,
+  type Jump,
+  type Operation,
+  type Part,
+  type Program,
+  type Step,
+  WATCHER_TYPES,
+  type WatcherType,
+} from './program.ts'
 
 type Make<T> = fc.Arbitrary<T>
 
@@ -131,8 +142,9 @@ const likely: Make<Part> = fc.oneof(
 
 const watch = fc.boolean()
 const watched = fc.constantFrom('/p', '/p', ...PATHS)
-const type: Make<WatcherType> = fc.constantFrom('children', 'data', 'any', 'persistent', 'recursive')
+const type: Make<WatcherType> = fc.constantFrom(...(Object.keys(WATCHER_TYPES) as WatcherType[]))
 const some = fc.array(watched, { maxLength: 2 })
+const lists = { before: fc.nat(6), data: some, exists: some, children: some, persistent: some, recursive: some }
 
 const operation: Make<Operation> = fc.oneof(
   { weight: 22, arbitrary: create },
@@ -157,9 +169,9 @@ const operation: Make<Operation> = fc.oneof(
   { weight: 1, arbitrary: fc.constant({ op: 'whoAmI' as const }) },
   { weight: 7, arbitrary: fc.record({ op: fc.constant('addWatch' as const), path: watched, recursive: fc.boolean() }) },
   { weight: 3, arbitrary: fc.record({ op: fc.constantFrom('removeWatches' as const, 'checkWatches' as const), path: watched, type }) },
-  { weight: 3, arbitrary: fc.record({ op: fc.constant('setWatches' as const), before: fc.nat(6), data: some, exists: some, children: some }) },
+  { weight: 3, arbitrary: fc.record({ op: fc.constant('setWatches' as const), ...lists }) },
   { weight: 3, arbitrary: fc.constantFrom({ op: 'close' as const }, { op: 'close' as const }, { op: 'expire' as const }) },
-  { weight: 5, arbitrary: fc.constant({ op: 'open' as const }) },
+  { weight: 5, arbitrary: fc.constantFrom({ op: 'open' as const }, { op: 'open' as const, local: true as const }) },
   { weight: 1, arbitrary: fc.constantFrom({ op: 'reattach' as const }, { op: 'reattach' as const }, { op: 'intrude' as const }) },
   { weight: 4, arbitrary: fc.record({ op: fc.constant('auth' as const), credential: fc.constantFrom(...CREDENTIALS) }) },
 )
@@ -191,6 +203,76 @@ const leaving: Make<readonly Step[]> = fc
     return [...steps.map((one) => (held ? { ...one, held } : one)), { op: 'open', client: who }]
   })
 
+const persistent = (at: string, text: string): Operation => ({ op: 'create', path: at, data: text, acl: OPEN, mode: 'persistent', ttlMs: 0, stat: false })
+
+/** A session that nobody knows, until it makes its first ephemeral node or is refused one. */
+const local: Make<readonly Step[]> = fc
+  .record({
+    who: fc.nat(CLIENTS - 1),
+    before: fc.array(operation, { maxLength: 2 }),
+    at: fc.constantFrom('/p/a', '/p/b', '/p/s-', '/p/none/below'),
+    how: fc.constantFrom('alone', 'alone', 'in a multi', 'in a multi that fails', 'not at all'),
+    behind: fc.array(operation, { maxLength: 2 }),
+    end: fc.constantFrom({ op: 'close' as const }, { op: 'expire' as const }, { op: 'reattach' as const }, { op: 'intrude' as const }),
+    held: fc.boolean(),
+  })
+  .map(({ who, before, at, how, behind, end, held }) => {
+    const made: CreatePart = {
+      op: 'create',
+      path: at,
+      data: 'x',
+      acl: OPEN,
+      mode: at.endsWith('-') ? 'ephemeral-sequential' : 'ephemeral',
+      ttlMs: 0,
+      stat: true,
+    }
+    const failing: Part = { op: 'check', path: '/p/none', version: -1 }
+    const parts: readonly Part[] = how === 'in a multi' ? [made] : [made, failing]
+    const first: Operation[] = how === 'not at all' ? [] : how === 'alone' ? [made] : [{ op: 'multi', parts }]
+    const all: Operation[] = [{ op: 'close' }, { op: 'open', local: true }, ...before, ...first, ...behind, end, { op: 'open' }]
+    return all.map((does) => ({ ...does, client: who, ...(held ? { held } : {}) }))
+  })
+
+/** One path, watched by one client in several ways; some of them are taken away again before it hears of the path. */
+const crowd: Make<readonly Step[]> = fc
+  .record({
+    who: fc.nat(CLIENTS - 1),
+    at: fc.constantFrom('/p', '/p/a', '/p/a/b'),
+    kinds: fc.array(fc.constantFrom('data', 'exists', 'children', 'persistent', 'recursive'), { minLength: 2, maxLength: 5 }),
+    away: fc.array(type, { minLength: 1, maxLength: 2 }),
+    asked: type,
+    changes: fc.array(fc.constantFrom('set', 'child', 'delete'), { maxLength: 3 }),
+  })
+  .map(({ who, at, kinds, away, asked, changes }) => {
+    const watching = kinds.map((kind): Operation => {
+      if (kind === 'data') return { op: 'getData', path: at, watch: true }
+      if (kind === 'exists') return { op: 'exists', path: at, watch: true }
+      if (kind === 'children') return { op: 'children', path: at, watch: true, stat: false }
+      return { op: 'addWatch', path: at, recursive: kind === 'recursive' }
+    })
+    const changing = changes.map((what): Operation => {
+      if (what === 'set') return { op: 'setData', path: at, data: 'yy', version: -1 }
+      if (what === 'delete') return { op: 'delete', path: at, version: -1 }
+      return { op: 'create', path: `${at}/s-`, data: null, acl: OPEN, mode: 'persistent-sequential', ttlMs: 0, stat: false }
+    })
+    const removing = away.map((kind): Operation => ({ op: 'removeWatches', path: at, type: kind }))
+    const steps: Operation[] = [persistent(at, 'x'), ...watching, ...removing, { op: 'checkWatches', path: at, type: asked }, ...changing]
+    return steps.map((does) => ({ ...does, client: who }))
+  })
+
+/** Others change what clients may be watching, and nobody hears of it at once. */
+const jump: Make<readonly Step[]> = fc
+  .array(
+    fc.oneof(
+      { weight: 5, arbitrary: create.filter(({ mode }) => !mode.startsWith('ephemeral')) },
+      { weight: 4, arbitrary: fc.record({ op: fc.constant('delete' as const), path: fc.constantFrom(...PATHS), version: fc.constant(-1) }) },
+      { weight: 4, arbitrary: fc.record({ op: fc.constant('setData' as const), path: fc.constantFrom(...PATHS), data, version: fc.constant(-1) }) },
+      { weight: 1, arbitrary: fc.record({ op: fc.constant('setAcl' as const), path: fc.constantFrom(...PATHS), acl: otherAcl, version: fc.constant(-1) }) },
+    ),
+    { minLength: 1, maxLength: 3 },
+  )
+  .map((writes): readonly (Jump & { client: number })[] => [{ op: 'jump', writes, client: 0 }])
+
 const below = fc.constantFrom('/p', '/p', '/p/a', '/p/a/b')
 const limits = fc.constantFrom(
   'count=3,bytes=-1',
@@ -199,7 +281,6 @@ const limits = fc.constantFrom(
   'count=-1,bytes=-1=;byteHardLimit=4',
   '',
 )
-const persistent = (at: string, text: string): Operation => ({ op: 'create', path: at, data: text, acl: OPEN, mode: 'persistent', ttlMs: 0, stat: false })
 const sequential = (at: string): CreatePart => ({ op: 'create', path: at, data: 'zzz', acl: OPEN, mode: 'persistent-sequential', ttlMs: 0, stat: false })
 
 const QUOTA_STEPS = ['make', 'burst', 'burst', 'free', 'free', 'usage', 'limit', 'read', 'unlimit', 'unuse'] as const
@@ -252,6 +333,9 @@ export function programs({ steps }: Shape): Make<Program> {
       fc.oneof(
         { weight: 40, arbitrary: stepOf(often) },
         { weight: 1, arbitrary: leaving },
+        { weight: 1, arbitrary: local },
+        { weight: 1, arbitrary: crowd },
+        { weight: 1, arbitrary: jump },
         { weight: 2, arbitrary: mischief },
         ...(quotas === 0 ? [] : [{ weight: quotas, arbitrary: quota }]),
       ),

@@ -1,24 +1,20 @@
 import type { Zxid } from '@antiphon/ports'
 import {
   type Identity,
-  type MultiPart,
-  type OperationResult,
-  READ,
-  type SessionId,
   type SessionInfo,
   type WatchEvent,
-  type Watcher,
   type WatchKind,
   type WriteOperation,
   ZNODE_ERRORS,
   type ZnodeRequest,
   type ZnodeResult,
-  type ZnodeTree,
 } from '@antiphon/znode-tree'
+import { Client } from './client.ts'
 import { CODES } from './model/codes.ts'
-import { type Data, HELD, type Part, type Program, type Step, type Write } from './program.ts'
+import { dataOf, operationOf, partReply } from './operations.ts'
+import { isHeld, makesEphemeral, type Program, type Step, WATCH_LISTS, type Write } from './program.ts'
 import { fail, Replicas } from './replicas.ts'
-import type { PartReply, Reply, Seen, Transcript } from './transcript.ts'
+import type { PartReply, Reply, Transcript } from './transcript.ts'
 import { javaPassword } from './wire/password.ts'
 
 type StepOf<Op extends Step['op']> = Extract<Step, { op: Op }>
@@ -26,65 +22,6 @@ type StepOf<Op extends Step['op']> = Extract<Step, { op: Op }>
 const PEER = 1
 const TIMEOUT_MS = 40_000
 const IP: Identity = { scheme: 'ip', id: '127.0.0.1' }
-
-const bytesOf = (data: Data): Uint8Array | null => (data === null ? null : Uint8Array.from(Buffer.from(data, 'latin1')))
-const dataOf = (bytes: Uint8Array | null): Data => (bytes === null ? null : Buffer.from(bytes).toString('latin1'))
-
-function operationOf(write: Write): WriteOperation
-function operationOf(write: Part): MultiPart
-function operationOf(write: Write | Part): WriteOperation | MultiPart {
-  switch (write.op) {
-    case 'create': {
-      const { path, acl, mode, ttlMs } = write
-      return { type: 'create', path, data: bytesOf(write.data), acl, mode, ttlMs }
-    }
-    case 'setData':
-      return { type: 'setData', path: write.path, data: bytesOf(write.data), version: write.version }
-    case 'setAcl':
-      return { type: 'setAcl', path: write.path, acl: write.acl, version: write.version }
-    case 'multi':
-      return { type: 'multi', operations: write.parts.map((part) => operationOf(part)) }
-    default:
-      return { type: write.op, path: write.path, version: write.version }
-  }
-}
-
-function partReply(result: OperationResult, part: Write | Part): PartReply {
-  switch (result.type) {
-    case 'error':
-      return { code: ZNODE_ERRORS[result.error] }
-    case 'create':
-      return part.op === 'create' && part.stat ? { code: 0, path: result.path, stat: result.stat } : { code: 0, path: result.path }
-    case 'setData':
-    case 'setAcl':
-      return { code: 0, stat: result.stat }
-    default:
-      return { code: 0 }
-  }
-}
-
-/** Who watches and asks: a session's front. */
-class Client implements Watcher {
-  readonly seen: Seen[] = []
-  readonly #tree: ZnodeTree
-  readonly #noted: (client: Client, event: WatchEvent) => void
-  session: SessionId = 0n
-  attachment = 0 as Zxid
-  identities: readonly Identity[] = []
-
-  constructor(tree: ZnodeTree, noted: (client: Client, event: WatchEvent) => void) {
-    this.#tree = tree
-    this.#noted = noted
-  }
-
-  notify(event: WatchEvent): void {
-    this.#noted(this, event)
-  }
-
-  mayRead(acl: Parameters<Watcher['mayRead']>[0]): boolean {
-    return this.#tree.permits(acl, READ, this.identities)
-  }
-}
 
 /**
  * A program's clients on our machine. Beside what they see it proves that who holds a session no more is told so, and can do nothing in its name.
@@ -136,6 +73,7 @@ export class MachineRun {
   async #take(step: Step): Promise<void> {
     const client = this.#clients[step.client]!
     const index = this.#step
+    const held = isHeld(step, client.isLocal)
     const reply = (said: Reply): void => {
       client.seen.push({ kind: 'reply', step: index, reply: said })
       if (said.zxid !== undefined) this.#changes.push(said.zxid as Zxid)
@@ -146,36 +84,45 @@ export class MachineRun {
       case 'setData':
       case 'setAcl':
       case 'multi':
+        if (client.isLocal && makesEphemeral(step)) this.#makeGlobal(client)
         this.#replicas.propose(this.#requestOf(client, operationOf(step)), (result) => reply(this.#replyOf(result, step)))
         break
       case 'open':
-        this.#open(client, reply)
+        if (step.local === true) this.#openLocal(client, reply)
+        else this.#open(client, reply)
         break
       case 'close':
-        this.#close(client, 'closed', reply)
+        if (client.isLocal) this.#closeLocal(client, reply)
+        else this.#close(client, 'closed', reply)
         break
       case 'expire': {
         this.#flush()
         const others = this.#clients.filter((other) => other !== client && other.session !== 0n).map(({ session }) => session)
         const [request, ...more] = this.#replicas.silence(client.session, others, TIMEOUT_MS)
+        if (client.isLocal) {
+          if (request !== undefined) fail('the leader has a local session closed')
+          this.#closeLocal(client, reply)
+          break
+        }
         if (request?.kind !== 'closeSession' || request.session !== client.session || request.attachment !== null || more.length > 0)
           fail('the leader has not this session closed, and it alone')
         this.#close(client, 'expired', reply)
         break
       }
       case 'reattach':
+        if (client.isLocal) {
+          reply({ code: this.#attachWith(client, javaPassword(client.session)) })
+          break
+        }
         this.#reattach(client)
         reply({ code: 0 })
         break
       case 'intrude': {
-        const request = { kind: 'attachSession', session: client.session, password: new Uint8Array(16).fill(1), peer: 2, timeoutMs: TIMEOUT_MS } as const
-        let code = 0
-        this.#replicas.propose(request, (result) => {
-          if (result.type === 'error') code = ZNODE_ERRORS[result.error]
-        })
-        this.#flush()
-        this.#replicas.probe()
-        this.#reattach(client)
+        const code = this.#attachWith(client, new Uint8Array(16).fill(1))
+        if (!client.isLocal) {
+          this.#replicas.probe()
+          this.#reattach(client)
+        }
         reply({ code })
         break
       }
@@ -197,11 +144,25 @@ export class MachineRun {
       case 'lead':
         this.#replicas.lead()
         break
+      case 'jump': {
+        const requests = step.writes.map((write): ZnodeRequest => {
+          return { kind: 'write', session: 0n, attachment: 0 as Zxid, local: true, identities: [IP], operation: operationOf(write) }
+        })
+        this.#flush()
+        await this.#replicas.jump(requests)
+        this.#tellMissed()
+        break
+      }
       default:
         this.#flush()
         this.#look(client, step, reply)
     }
-    if (step.held !== true || !HELD.has(step.op)) this.#flush()
+    if (!held) this.#flush()
+  }
+
+  /** Of what has happened when nobody looked. */
+  #tellMissed(): void {
+    for (const { client, event } of this.#noted.splice(0)) client.seen.push({ kind: 'event', ...event, zxid: null })
   }
 
   #flush(): void {
@@ -210,8 +171,8 @@ export class MachineRun {
   }
 
   #requestOf(client: Client, operation: WriteOperation): ZnodeRequest {
-    const { session, attachment, identities } = client
-    return { kind: 'write', session, attachment, local: false, identities, operation }
+    const { session, attachment, identities, isLocal } = client
+    return { kind: 'write', session, attachment, local: isLocal, identities, operation }
   }
 
   #replyOf(result: ZnodeResult, write: Write): Reply {
@@ -234,6 +195,51 @@ export class MachineRun {
     })
     this.#flush()
     this.#held(client)
+  }
+
+  /** Its id is its own idea. Nobody knows it, and it has no ephemeral nodes. */
+  #openLocal(client: Client, reply: (said: Reply) => void): void {
+    this.#flush()
+    const above = this.#step % 2 === 0 ? 0xfen : 0x01n
+    client.session = (BigInt(PEER) << 56n) | (above << 48n) | (BigInt(this.#step) << 16n)
+    client.attachment = 0 as Zxid
+    client.identities = [IP]
+    this.#sessions.set(this.#step, client.session)
+    this.#mustFail(client, client.attachment, 'SESSION_EXPIRED')
+    const operation = { type: 'create', path: '/e', data: null, acl: [], mode: 'ephemeral', ttlMs: 0 } as const
+    this.#mustFail(client, client.attachment, 'EPHEMERAL_ON_LOCAL_SESSION', operation)
+    this.#flush()
+    if (this.#replicas.first.session(client.session) !== null) fail('a local session is known')
+    reply({ code: 0, session: client.session })
+  }
+
+  /** As its front does: what is asked for is asked again in the name of the global session. */
+  #makeGlobal(client: Client): void {
+    this.#replicas.propose({ kind: 'createSession', peer: PEER, timeoutMs: TIMEOUT_MS, id: client.session }, (result) => {
+      if (result.type !== 'session' || result.session !== client.session) fail(`local session ${client.session} comes to ${JSON.stringify(result, String)}`)
+      if (!javaPassword(client.session).equals(result.password)) fail('a session that was local has another password')
+      client.attachment = result.zxid
+    })
+    this.#flush()
+    this.#held(client)
+    this.#replicas.probe()
+  }
+
+  #closeLocal(client: Client, reply: (said: Reply) => void): void {
+    this.#flush()
+    this.#leave(client)
+    client.session = 0n
+    client.identities = []
+    reply({ code: 0 })
+  }
+
+  #attachWith({ session }: Client, password: Uint8Array): number {
+    let code = 0
+    this.#replicas.propose({ kind: 'attachSession', session, password, peer: 2, timeoutMs: TIMEOUT_MS }, (result) => {
+      if (result.type === 'error') code = ZNODE_ERRORS[result.error]
+    })
+    this.#flush()
+    return code
   }
 
   #held({ session, attachment }: Client): SessionInfo {
@@ -280,10 +286,10 @@ export class MachineRun {
     this.#held(client)
   }
 
-  #mustFail({ session }: Client, attachment: Zxid, error: string): void {
+  #mustFail({ session }: Client, attachment: Zxid, error: string, asLocal: WriteOperation | null = null): void {
     this.#replicas.probe()
-    const operation: WriteOperation = { type: 'setData', path: '/', data: null, version: -1 }
-    this.#replicas.propose({ kind: 'write', session, attachment, local: false, identities: [IP], operation }, (result) => {
+    const operation: WriteOperation = asLocal ?? { type: 'setData', path: '/', data: null, version: -1 }
+    this.#replicas.propose({ kind: 'write', session, attachment, local: asLocal !== null, identities: [IP], operation }, (result) => {
       if (result.type !== 'error' || result.error !== error) fail(`instead of ${error} there is ${result.type === 'error' ? result.error : result.type}`)
     })
   }
@@ -361,12 +367,10 @@ export class MachineRun {
     return reply
   }
 
-  #resume(client: Client, { before, data, exists, children }: StepOf<'setWatches'>): Reply {
-    const asked = (paths: readonly string[], kind: WatchKind | 'exists'): { path: string; kind: WatchKind | 'exists' }[] =>
-      paths.map((path) => ({ path, kind }))
-    const all = [...asked(data, 'data'), ...asked(exists, 'exists'), ...asked(children, 'children')]
-    this.#replicas.first.watches.resume(client, this.#changes.at(-1 - before) ?? (0 as Zxid), all)
-    for (const { event } of this.#noted.splice(0)) client.seen.push({ kind: 'event', ...event, zxid: null })
+  #resume(client: Client, step: StepOf<'setWatches'>): Reply {
+    const all = WATCH_LISTS.flatMap((kind) => step[kind].map((path) => ({ path, kind })))
+    this.#replicas.first.watches.resume(client, this.#changes.at(-1 - step.before) ?? (0 as Zxid), all)
+    this.#tellMissed()
     return { code: 0 }
   }
 }

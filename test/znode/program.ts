@@ -42,20 +42,19 @@ export type Read =
   | { readonly op: 'multiRead'; readonly parts: readonly ReadPart[] }
   | { readonly op: 'whoAmI' }
 
+/** Watches by what they are to be registered as anew: ZooKeeper's lists, in its order. */
+export const WATCH_LISTS = ['data', 'exists', 'children', 'persistent', 'recursive'] as const
+export type WatchLists = Readonly<Record<(typeof WATCH_LISTS)[number], readonly string[]>>
+
 export type WatchOperation =
   | { readonly op: 'addWatch'; readonly path: string; readonly recursive: boolean }
   | { readonly op: 'removeWatches' | 'checkWatches'; readonly path: string; readonly type: WatcherType }
   /** As of the change that was made `before` changes ago in the program; 0: of the last one. */
-  | {
-      readonly op: 'setWatches'
-      readonly before: number
-      readonly data: readonly string[]
-      readonly exists: readonly string[]
-      readonly children: readonly string[]
-    }
+  | ({ readonly op: 'setWatches'; readonly before: number } & WatchLists)
 
 export type SessionOperation =
-  | { readonly op: 'open' }
+  /** `local`: known where it is opened, and nowhere else before it makes its first ephemeral node. */
+  | { readonly op: 'open'; readonly local?: true }
   | { readonly op: 'close' }
   /** Nothing is heard of the session until it is closed for it; on a real server, whose clock is its own, the client closes it. */
   | { readonly op: 'expire' }
@@ -76,7 +75,16 @@ export type Mischief =
   /** The other replica is the primary from now on. */
   | { readonly op: 'lead' }
 
-export type Operation = Write | Read | WatchOperation | SessionOperation | Mischief
+/**
+ * What others do, up to three changes, while the replica of our clients is behind: it comes to them by a snapshot, all at once. Of our machine alone: a server closes the connections of its clients
+ * then.
+ */
+export interface Jump {
+  readonly op: 'jump'
+  readonly writes: readonly Exclude<Write, { op: 'multi' }>[]
+}
+
+export type Operation = Write | Read | WatchOperation | SessionOperation | Mischief | Jump
 
 /** One step of one client. `held`: what it changes is applied with the next step that is not. */
 export type Step = Operation & { readonly client: number; readonly held?: boolean }
@@ -86,8 +94,18 @@ export const CLIENTS = 3
 export const BASE = '/p'
 export const MISCHIEF: ReadonlySet<string> = new Set(['abandon', 'unprepare', 'restore', 'lead'])
 export const WRITES: ReadonlySet<string> = new Set(['create', 'delete', 'setData', 'setAcl', 'multi', 'open', 'close', 'expire', 'reattach', 'intrude'])
-/** What can be held. */
-export const HELD: ReadonlySet<string> = new Set(['create', 'delete', 'setData', 'setAcl', 'multi', 'close'])
+/** What can be held. The end of a local session changes nothing. */
+const HELD: ReadonlySet<string> = new Set(['create', 'delete', 'setData', 'setAcl', 'multi', 'close'])
+export function isHeld(step: Step, isLocal: boolean): boolean {
+  return step.held === true && HELD.has(step.op) && !(step.op === 'close' && isLocal)
+}
+
+/** At its first one a local session becomes a global one, whether it can be made or not. */
+export function makesEphemeral(write: Write): boolean {
+  const isEphemeral = (part: Write | Part): boolean => part.op === 'create' && part.mode.startsWith('ephemeral')
+  return write.op === 'multi' ? write.parts.some(isEphemeral) : isEphemeral(write)
+}
+
 const OPEN: readonly Acl[] = [{ perms: 31, scheme: 'world', id: 'anyone' }]
 
 /** With everybody's first session and the node below which all happens; without what a client does that has no session. */
@@ -100,7 +118,7 @@ export function wholeProgram(steps: Program): Program {
   }
   whole.push({ client: 0, op: 'create', path: BASE, data: null, acl: OPEN, mode: 'persistent', ttlMs: 0, stat: false })
   for (const step of steps) {
-    if (MISCHIEF.has(step.op)) whole.push(step)
+    if (MISCHIEF.has(step.op) || step.op === 'jump') whole.push(step)
     else if (step.op === 'open') {
       if (open.has(step.client)) continue
       open.add(step.client)

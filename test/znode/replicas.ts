@@ -23,6 +23,12 @@ const TICK_MS = 1000
 /** Sessions expire in buckets of half the shortest timeout. */
 const BUCKET_MS = 2000
 
+/** Others than it was written in. */
+async function* inPieces(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
+  const third = Math.ceil(bytes.length / 3)
+  for (let at = 0; at < bytes.length; at += third) yield bytes.subarray(at, at + third)
+}
+
 const newTree = (): ZnodeTree => znodeTree({ enforceQuota: true })
 const snapshotOf = (tree: ZnodeTree): Buffer => Buffer.concat([...tree.snapshot()].map((slice) => Buffer.from(slice)))
 
@@ -52,7 +58,7 @@ export class Replicas {
     this.first.listen({
       closed: (session, reason, zxid) => void this.told.push(`closed ${session} ${reason} ${zxid}`),
       moved: (session, zxid) => void this.told.push(`moved ${session} ${zxid}`),
-      restored: () => fail('restored'),
+      restored: (zxid) => void this.told.push(`restored ${zxid}`),
       applied: (zxid) => void this.told.push(`applied ${zxid}`),
     })
     this.first.leading?.(this.#context())
@@ -153,17 +159,32 @@ export class Replicas {
     return bytes
   }
 
+  /** The requests are prepared and applied on the second one, to which the first comes by a snapshot. A leader does not. */
+  async jump(requests: readonly ZnodeRequest[]): Promise<void> {
+    this.flush()
+    if (this.#leader === this.first) this.lead()
+    for (const [index, request] of requests.entries()) {
+      if (index > 0) this.probe()
+      this.propose(request, () => undefined)
+    }
+    const batch = this.#pending.splice(0)
+    if (batch.length === 0) return
+    this.#second.apply(batchOf(batch))
+    this.#zxid = batch.at(-1)!.zxid
+    this.told.length = 0
+    await this.first.restore(this.#zxid, inPieces(snapshotOf(this.#second)))
+    if (this.told.join() !== `restored ${this.#zxid}`) fail(`who came to ${this.#zxid} by a snapshot is told ${this.told}`)
+    if (this.first.reader.zxid !== this.#zxid) fail(`who came to ${this.#zxid} is at ${this.first.reader.zxid}`)
+    if (this.first.digest() !== this.#second.digest()) fail('the digest of who came by a snapshot differs')
+    this.compare()
+  }
+
   /** The second one is made anew, out of a snapshot of the first. */
   async restore(): Promise<void> {
     this.flush()
     const bytes = this.compare()
     const fresh = newTree()
-    // In other pieces than it was written.
-    const third = Math.ceil(bytes.length / 3)
-    async function* chunks(): AsyncGenerator<Uint8Array> {
-      for (let at = 0; at < bytes.length; at += third) yield bytes.subarray(at, at + third)
-    }
-    await fresh.restore(this.#zxid, chunks())
+    await fresh.restore(this.#zxid, inPieces(bytes))
     same(snapshotOf(fresh), bytes, 'a snapshot and that of who was restored from it')
     if (fresh.digest() !== this.first.digest()) fail('the digest of who was restored differs')
     if (this.#leader === this.#second) {

@@ -1,9 +1,22 @@
 import type { Acl, Identity, WatchEventType } from '@antiphon/znode-tree'
 import { type Difference, NEWEST } from '../differences.ts'
-import { HELD, type Operation, type Program, type Read, type Step, WATCHER_TYPES } from '../program.ts'
+import {
+  isHeld,
+  type Jump,
+  makesEphemeral,
+  type Operation,
+  type Program,
+  type Read,
+  type Step,
+  WATCH_LISTS,
+  WATCHER_TYPES,
+  type WatchLists,
+  type Write,
+} from '../program.ts'
 import type { PartReply, Reply, Seen, Transcript } from '../transcript.ts'
 import { digestIdentity, need, permits } from './access.ts'
 import { CODES, Refused, refuse } from './codes.ts'
+import { inOrder, type Missed, missedBy } from './missed.ts'
 import type { Nodes } from './nodes.ts'
 import { Accepted } from './quota.ts'
 import { type Change, childrenOf, Draft, EMPTY, found, multi, parentOf, type Requester, shown, statOf } from './tree.ts'
@@ -12,10 +25,11 @@ import { type ModelWatches, NewestWatches, WatchesOf38 } from './watches.ts'
 /** When step `step` happens. */
 export const timeOf = (step: number): number => 1_700_000_000_000 + 10 * step
 
-/** Three numbers behind each are free, for what a proof asks besides. */
+/** Three numbers behind each are free, for what a proof asks besides; or that of a write of a local session is the second, behind the session's own. */
 export const zxidOf = (step: number): number => 2 ** 32 + 4 * (step + 1)
 
 const IP: Identity = { scheme: 'ip', id: '127.0.0.1' }
+const NOBODY: Requester = { session: 0n, identities: [IP] }
 
 /** ZooKeeper, small and slow: what a program's clients see. */
 export class Model {
@@ -29,6 +43,9 @@ export class Model {
   #accepted: Accepted = new Accepted(EMPTY)
   /** By the step that opened it. */
   readonly sessions = new Map<number, bigint>()
+  /** Those that only their clients know of; how many of them have become global. */
+  readonly #local = new Set<bigint>()
+  becameGlobal = 0
   #changes: number[] = [0]
   /** The last entry; those that no client asked for stand behind their step's. */
   #last = 0
@@ -42,13 +59,16 @@ export class Model {
   }
 
   take(step: Step): void {
+    const held = isHeld(step, this.#local.has(this.#who[step.client]!.session))
     const reply = this.#answer(step)
     if (reply !== null) this.seen[step.client]!.push({ kind: 'reply', step: this.#step, reply })
-    if (step.held !== true || !HELD.has(step.op)) {
-      this.#applied = this.nodes
-      this.#accepted = new Accepted(this.nodes)
-    }
+    if (!held) this.#settle()
     this.#step++
+  }
+
+  #settle(): void {
+    this.#applied = this.nodes
+    this.#accepted = new Accepted(this.nodes)
   }
 
   #answer(step: Step): Reply | null {
@@ -65,13 +85,20 @@ export class Model {
         const session = BigInt(this.sessions.size + 1)
         this.sessions.set(this.#step, session)
         this.#who[client] = { session, identities: [IP] }
-        return { code: 0, zxid: this.#burn(), session, passwordIsJavas: true }
+        if (step.local !== true || this.#differences.has('global sessions alone')) return { code: 0, zxid: this.#burn(), session, passwordIsJavas: true }
+        this.#local.add(session)
+        this.#last = zxidOf(this.#step) + 2
+        return { code: 0, session }
       }
       case 'close':
       case 'expire':
         return this.#close(client, who)
       case 'reattach':
       case 'intrude':
+        if (this.#local.has(who.session)) {
+          this.#last = zxidOf(this.#step)
+          return { code: CODES.SESSION_EXPIRED }
+        }
         this.#watches.drop(client)
         this.#who[client] = { ...who, identities: [IP] }
         this.#last = zxidOf(this.#step) + 1
@@ -85,6 +112,9 @@ export class Model {
       case 'unprepare':
       case 'restore':
       case 'lead':
+        return null
+      case 'jump':
+        this.#jump(step)
         return null
       default:
         return this.#tried(() => this.#look(step, client, who))
@@ -100,14 +130,19 @@ export class Model {
     }
   }
 
-  #burn(): number {
-    this.#last = zxidOf(this.#step)
+  #burn(behind = 0): number {
+    this.#last = zxidOf(this.#step) + behind
     this.#changes.push(this.#last)
     return this.#last
   }
 
-  #write(write: Extract<Operation, { op: 'create' | 'delete' | 'setData' | 'setAcl' | 'multi' }>, who: Requester): Reply {
-    const zxid = this.#burn()
+  #write(write: Write, who: Requester): Reply {
+    const becomesGlobal = makesEphemeral(write) && this.#local.delete(who.session)
+    if (becomesGlobal) {
+      this.becameGlobal++
+      this.#settle()
+    }
+    const zxid = this.#burn(becomesGlobal ? 1 : 0)
     const draft = this.#draft(zxid)
     const reply = this.#tried(() => {
       if (write.op !== 'multi') return draft.write(write, who)
@@ -137,6 +172,10 @@ export class Model {
   }
 
   #close(client: number, { session }: Requester): Reply {
+    if (this.#local.delete(session)) {
+      this.#leave(client)
+      return { code: 0 }
+    }
     const zxid = this.#burn()
     const draft = this.#draft(zxid)
     for (const path of this.#ephemerals(session)) draft.remove(path)
@@ -144,9 +183,31 @@ export class Model {
     this.#accepted = draft.accepted
     this.#fire(draft.changes, zxid, this.#step)
     this.#last = zxid + 1
+    this.#leave(client)
+    return { code: 0, zxid }
+  }
+
+  #leave(client: number): void {
     this.#watches.drop(client)
     this.#who[client] = { session: 0n, identities: [] }
-    return { code: 0, zxid }
+  }
+
+  /** Nobody is told of the changes as they are made; then all are told what they have missed. */
+  #jump({ writes }: Jump): void {
+    const before = this.nodes
+    this.#settle()
+    for (const [index, write] of writes.entries()) {
+      this.#last = zxidOf(this.#step) + index
+      const draft = this.#draft(this.#last)
+      if (this.#tried(() => draft.write(write, NOBODY)).code !== 0) continue
+      this.nodes = draft.nodes
+      this.#accepted = draft.accepted
+    }
+    for (const client of this.#who.keys()) {
+      const lists = this.#watches.lists(client, before)
+      this.#watches.drop(client)
+      this.#catchUp(client, zxidOf(this.#step) - 1, lists)
+    }
   }
 
   #ephemerals(session: bigint): string[] {
@@ -231,34 +292,23 @@ export class Model {
         return { code: this.#watches[step.op === 'removeWatches' ? 'remove' : check](client, step.path, step.type) ? 0 : CODES.NO_WATCHER }
       }
       case 'setWatches':
-        this.#catchUp(client, step)
+        this.#catchUp(client, this.#changes.at(-1 - step.before) ?? 0, step)
         return { code: 0 }
     }
   }
 
-  #catchUp(client: number, step: Extract<Operation, { op: 'setWatches' }>): void {
-    const { nodes } = this
-    const since = this.#changes.at(-1 - step.before) ?? 0
-    const missed: { readonly type: WatchEventType; readonly path: string; readonly zxid: number; readonly acl: readonly Acl[] | null }[] = []
-    for (const [kind, paths] of [
-      ['data', step.data],
-      ['exists', step.exists],
-      ['children', step.children],
-    ] as const)
-      for (const path of paths) {
-        const node = nodes.get(path)
-        if (node === undefined && kind !== 'exists') missed.push({ type: 'deleted', path, zxid: this.#last, acl: null })
-        else if (node !== undefined && kind === 'exists') missed.push({ type: 'created', path, zxid: node.czxid, acl: node.acl })
-        else if (kind === 'data' && node!.mzxid > since) missed.push({ type: 'dataChanged', path, zxid: node!.mzxid, acl: node!.acl })
-        else if (kind === 'children' && node!.pzxid > since) missed.push({ type: 'childrenChanged', path, zxid: node!.pzxid, acl: node!.acl })
-        else this.#watches.add(client, path, kind === 'children' ? 'children' : 'data')
+  #catchUp(client: number, since: number, lists: WatchLists): void {
+    const asListed = this.#differences.has('setWatches as listed')
+    const mayRead = (acl: readonly Acl[]): boolean => permits(acl, 1, this.#who[client]!.identities)
+    const missed: Missed[] = []
+    for (const kind of WATCH_LISTS)
+      for (const path of lists[kind]) {
+        const stays = kind === 'persistent' || kind === 'recursive'
+        const found = stays && asListed ? [] : missedBy(this.nodes, kind, path, since, this.#last, mayRead)
+        missed.push(...found)
+        if (found.length === 0 || stays) this.#watches.add(client, path, kind === 'exists' ? 'data' : kind)
       }
-    if (this.#differences.has('setWatches as listed')) for (const { type, path } of missed) this.#tell(client, type, path, null, null, null)
-    else
-      missed
-        .filter(({ type, path }, at) => missed.findIndex((other) => other.type === type && other.path === path) === at)
-        .sort((one, other) => one.zxid - other.zxid || orderOf(one) - orderOf(other))
-        .forEach(({ type, path, acl }) => this.#tell(client, type, path, acl, null, null))
+    for (const { type, path, acl } of asListed ? missed : inOrder(missed)) this.#tell(client, type, path, asListed ? null : acl, null, null)
   }
 
   #readable(path: string, who: Requester): ReturnType<typeof found> {
@@ -266,12 +316,6 @@ export class Model {
     need(node.acl, 1, who.identities)
     return node
   }
-}
-
-/** Of what one change did: what is gone from below, nodes from above, lists of children from above. */
-function orderOf({ type, path }: { readonly type: WatchEventType; readonly path: string }): number {
-  const depth = path.split('/').filter((name) => name !== '').length
-  return type === 'deleted' ? -depth : type === 'childrenChanged' ? 1000 + depth : depth
 }
 
 export function runModel(program: Program, clients: number, differences: ReadonlySet<Difference> = NEWEST): Transcript {

@@ -1,4 +1,5 @@
-import type { WatcherType } from '../program.ts'
+import type { WatcherType, WatchLists } from '../program.ts'
+import type { Nodes } from './nodes.ts'
 
 export type Kind = 'data' | 'children' | 'persistent' | 'recursive'
 
@@ -13,6 +14,8 @@ export interface ModelWatches {
   /** 3.8.0's checkWatches: does anybody watch that path? */
   answers(client: number, path: string, type: WatcherType): boolean
   drop(client: number): void
+  /** What a client has, to be registered anew; `nodes`: as of now. */
+  lists(client: number, nodes: Nodes): WatchLists
   /** Who hears of a created or deleted node, of its data; one-shot watches are used up. */
   node(path: string, deleted: boolean): number[]
   /** Who hears that its children have changed. */
@@ -43,6 +46,19 @@ export class NewestWatches implements ModelWatches {
 
   drop(client: number): void {
     this.#all = this.#all.filter((watch) => watch.client !== client)
+  }
+
+  lists(client: number, nodes: Nodes): WatchLists {
+    const of = (kind: Kind): string[] => this.#all.filter((watch) => watch.client === client && watch.kind === kind).map(({ path }) => path)
+    // Set while there was no node, it would have fired when one was made.
+    const isThere = (path: string): boolean => nodes.has(path)
+    return {
+      data: of('data').filter(isThere),
+      exists: of('data').filter((path) => !isThere(path)),
+      children: of('children'),
+      persistent: of('persistent'),
+      recursive: of('recursive'),
+    }
   }
 
   node(path: string, deleted: boolean): number[] {
@@ -138,6 +154,11 @@ export class WatchesOf38 implements ModelWatches {
   drop(client: number): void {
     this.#data.drop(client)
     this.#children.drop(client)
+  }
+
+  /** A server's connections are closed then: nobody asks. */
+  lists(): WatchLists {
+    throw new Error('there is no jump on 3.8.0')
   }
 
   node(path: string, deleted: boolean): number[] {

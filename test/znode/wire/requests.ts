@@ -1,7 +1,7 @@
 import type { Acl } from '@antiphon/znode-tree'
 import { CREATE_MODES } from '@antiphon/znode-tree'
-import type { CreatePart, Data, Part, Step } from '../program.ts'
-import { WATCHER_TYPES } from '../program.ts'
+import type { CreatePart, Data, Part, Step, WatchLists } from '../program.ts'
+import { WATCH_LISTS, WATCHER_TYPES } from '../program.ts'
 import type { PartReply, Reply, SeenStat } from '../transcript.ts'
 import type { JuteReader } from './jute.ts'
 import { JuteWriter } from './jute.ts'
@@ -71,6 +71,11 @@ function readParts(from: JuteReader, back: (path: string) => string): PartReply[
     else if (type === 2 || type === 13) parts.push({ code: 0 })
     else throw new Error(`a multi's result has type ${type}`)
   }
+}
+
+/** A request without watches that stay has the older form. */
+function isAsked({ persistent, recursive }: WatchLists, list: keyof WatchLists): boolean {
+  return (list !== 'persistent' && list !== 'recursive') || persistent.length > 0 || recursive.length > 0
 }
 
 /** Null of a step that is no request. `since`: of a setWatches. */
@@ -145,8 +150,8 @@ export function exchangeOf(step: Step, at: (path: string) => string, back: (path
       return asked(step.op === 'removeWatches' ? 18 : 17)
     case 'setWatches':
       to.long(BigInt(since))
-      for (const paths of [step.data, step.exists, step.children]) to.vector(paths, (path) => to.string(at(path)))
-      return asked(101)
+      for (const list of WATCH_LISTS) if (isAsked(step, list)) to.vector(step[list], (path) => to.string(at(path)))
+      return asked(isAsked(step, 'persistent') ? 105 : 101)
     case 'auth':
       to.int(0).string('digest').buffer(Buffer.from(step.credential, 'utf8'))
       return asked(100)

@@ -24,3 +24,11 @@ test('the ids that a member gives out lie behind those of its local sessions tha
   next.close()
   expect(stage.open(4000, 0x80).id).toBe(local + 2n)
 })
+
+test('behind the beginning of one that became global, which is only prepared, another gets the same id as behind one that is applied', () => {
+  const local = MEMBER | 0xff_ffff_ffff_ff00n
+  const stage = new Stage()
+  stage.prepare({ kind: 'createSession', peer: 0x80, timeoutMs: 4000, id: local })
+  stage.prepare({ kind: 'createSession', peer: 0x80, timeoutMs: 4000, id: null })
+  expect(stage.flush().map((result) => (result.type === 'session' ? result.session : result.type))).toEqual([local, local + 1n])
+})

@@ -117,7 +117,7 @@ describe('watches that fire once, registered anew (client-protocol.md 8, setWatc
     watches.resume(listener, since, [
       ...(['/', '/p'] as const).map((path) => ({ path, kind: 'children' as const })),
       ...(['/m/b', '/m'] as const).map((path) => ({ path, kind: 'exists' as const })),
-      ...(['/c', '/c/d', '/gone', '/x'] as const).map((path) => ({ path, kind: 'data' as const })),
+      ...(['/gone', '/c', '/c/d', '/x'] as const).map((path) => ({ path, kind: 'data' as const })),
       { path: '/', kind: 'recursive' },
     ])
     expect(listener.heard.every(({ zxid }) => zxid === world.zxid)).toBe(true)

@@ -198,7 +198,8 @@ export class CatchUp {
 }
 
 function inOrder(one: Told, other: Told): number {
-  return one.event.zxid - other.event.zxid || one.order - other.order
+  const order = one.event.zxid - other.event.zxid || one.order - other.order
+  return order !== 0 || one.order >= 0 ? order : one.event.path < other.event.path ? -1 : 1
 }
 
 function told(type: WatchEventType, path: string, zxid: Zxid): Told {
@@ -209,8 +210,8 @@ function told(type: WatchEventType, path: string, zxid: Zxid): Told {
 const DEPTH_MAX = 2 ** 30
 
 /**
- * As changes tell it while one listens: a node goes before those above it and comes behind them, and lists of children have changed behind that. What is gone comes first, for in truth it went
- * earlier or in that change.
+ * As changes tell it while one listens: a node goes before those above it and comes behind them, and lists of children have changed behind that. What is gone comes first, and below 0, for in truth
+ * it went earlier or in that change.
  */
 function orderOf(type: WatchEventType, path: string): number {
   let depth = path === '/' ? 0 : 1

@@ -1,0 +1,31 @@
+import type { Zxid } from '@antiphon/ports'
+import { type Identity, READ, type SessionId, type WatchEvent, type Watcher, type ZnodeTree } from '@antiphon/znode-tree'
+import type { Seen } from './transcript.ts'
+
+/** Who watches and asks: a session's front. */
+export class Client implements Watcher {
+  readonly seen: Seen[] = []
+  readonly #tree: ZnodeTree
+  readonly #noted: (client: Client, event: WatchEvent) => void
+  session: SessionId = 0n
+  attachment = 0 as Zxid
+  identities: readonly Identity[] = []
+
+  constructor(tree: ZnodeTree, noted: (client: Client, event: WatchEvent) => void) {
+    this.#tree = tree
+    this.#noted = noted
+  }
+
+  /** It has a session that is nobody else's affair. */
+  get isLocal(): boolean {
+    return this.session !== 0n && this.attachment === 0
+  }
+
+  notify(event: WatchEvent): void {
+    this.#noted(this, event)
+  }
+
+  mayRead(acl: Parameters<Watcher['mayRead']>[0]): boolean {
+    return this.#tree.permits(acl, READ, this.identities)
+  }
+}
