@@ -57,13 +57,13 @@ it by itself. \`npm run museum\` does so and fails if one survives, if a patch d
 \`npm run museum -- --page packages/docs/museum.md\`.
 
 *Seed*: the first one from 1 on that shows it. *Steps* and *faults*: the length of that run cut short by \`sim --shrink\`, in happenings (a frame arrives, a timer fires, a flush ends) until the check breaks, and in faults
-that are made on purpose.
+that are made on purpose. Rows 22 to 27 are the znode tree's: \`npm run sim:znodes\` finds them, whose runs judge sessions, watches and the numbers of busy parents too, and counts no steps.
 
 ${table(museum)}
 ${rules.length === 0 ? '' : `\n## The rules in whole\n\nWhat proves the whole form of rules that no row speaks of: each takes one of their promises away.\n\n${table(rules)}\n`}
 ${own.length === 0 ? '' : `## Bugs of our own\n\n${OWN}\n\n${tableOf(own)}\n\n`}## How to add one
 
-A bug is a *mutant*: patches of exact text, each of which stands in its file once. \`test/simulation/museum-core.ts\`, \`museum-shell.ts\` and \`museum-store.ts\` hold the rows above; what proves the whole form of a rule
+A bug is a *mutant*: patches of exact text, each of which stands in its file once. \`test/simulation/museum-core.ts\`, \`museum-shell.ts\`, \`museum-store.ts\` and \`museum-znodes.ts\` hold the rows above; what proves the whole form of a rule
 that no row speaks of stands in \`museum-rules.ts\`, under its rule, with the rule's number and a letter for its own (\`12a\`).
 
 \`\`\`sh

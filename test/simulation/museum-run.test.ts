@@ -86,6 +86,24 @@ test(
   PATIENCE_MS,
 )
 
+test(
+  'a bug of a program of its own is found by that, and must not be found without it',
+  async () => {
+    const [snapshot, busy] = [23, 27].map((bug) => MUSEUM.find((mutant) => mutant.bug === bug)!)
+    const { rows, ...report } = await run([busy!], { seeds: 10 })
+    expect(report).toMatchObject({ bugs: 1, found: 1, survived: [], unsound: [], ok: true })
+    expect(rows).toMatchObject([{ invariant: 'threw', length: null }])
+    const broken = await MutantTree.build(snapshot!.patches)
+    try {
+      const { ok, found, unsound } = await run([busy!], { seeds: 1 }, broken)
+      expect({ ok, found, unsound }).toEqual({ ok: false, found: 1, unsound: ['seed 1 of test/simulation/znodes fails without any bug put back'] })
+    } finally {
+      await broken.dispose()
+    }
+  },
+  PATIENCE_MS,
+)
+
 test('a museum without bugs proves nothing', async () => {
   expect(await run([])).toMatchObject({ bugs: 0, ok: false })
 })

@@ -85,8 +85,14 @@ async function misfits(mutants: readonly Mutant[]): Promise<string[]> {
 async function look(tree: MutantTree, mutant: Mutant, { seeds, failures, runs, scripts }: MuseumOptions): Promise<Row> {
   const began = performance.now()
   const args = ['--violations', String(failures), '--shrink', '--runs', String(runs)]
+  const { program } = mutant
   const script = scripts?.get(mutant)
-  const finding = script === undefined ? await tree.simulate(mutant, seeds, args) : await replay(tree, mutant, script, seeds, args)
+  const finding =
+    program !== undefined
+      ? await tree.run(program, mutant, ['--seeds', String(seeds)])
+      : script === undefined
+        ? await tree.simulate(mutant, seeds, args)
+        : await replay(tree, mutant, script, seeds, args)
   const { seed, invariant } = finding
   return { mutant, seed, invariant, length: shortest(finding, failures), seconds: (performance.now() - began) / 1000 }
 }
@@ -107,7 +113,14 @@ async function withoutBugs(tree: MutantTree, rows: readonly Row[], { scripts }: 
     const { violation } = await runSeed({ seed, script: parseScript(text) })
     if (violation !== null) told.push(`seed ${seed} of the script of bug ${mutant.bug} breaks ${violation.invariant} without it`)
   }
-  for (const seed of new Set(rows.flatMap((row) => (scripts?.has(row.mutant) ? [] : (row.seed ?? []))))) {
+  const plain = rows.filter(({ mutant }) => !scripts?.has(mutant))
+  const found = (program: string | undefined): Set<number> => new Set(plain.flatMap(({ mutant, seed }) => (mutant.program === program ? (seed ?? []) : [])))
+  for (const program of new Set(plain.flatMap(({ mutant }) => mutant.program ?? [])))
+    for (const seed of found(program)) {
+      const { violations } = await tree.run(program, null, ['--seeds', '1', '--seed', String(seed)])
+      if (violations > 0) told.push(`seed ${seed} of ${program} fails without any bug put back`)
+    }
+  for (const seed of found(undefined)) {
     const { violation } = await runSeed({ seed })
     if (violation !== null) told.push(`seed ${seed} breaks ${violation.invariant} without any bug put back`)
   }

@@ -1,9 +1,9 @@
 import type { Mutant } from './mutants.ts'
 
 const TREE = 'packages/znode-tree/src'
+export const ZNODE_PROGRAM = 'test/simulation/znodes'
 
-/** Bugs of state machines like this one, put back in it. `known-bugs.md` has their stories. */
-export const ZNODE_MUTANTS: readonly Mutant[] = [
+const BUGS: readonly Mutant[] = [
   {
     bug: 22,
     rule: 20,
@@ -82,3 +82,6 @@ export const ZNODE_MUTANTS: readonly Mutant[] = [
     ],
   },
 ]
+
+/** Bugs of state machines like this one, put back in it. `known-bugs.md` has their stories. */
+export const ZNODE_MUTANTS: readonly Mutant[] = BUGS.map((mutant) => ({ ...mutant, program: ZNODE_PROGRAM }))

@@ -24,6 +24,8 @@ export interface Mutant {
   readonly explained?: string
   /** Not found within the budget so far: looked for only when it is named. A hole in the simulator's faults or checks. */
   readonly open?: true
+  /** The folder of a program of the tests' own that finds it, in the simulator's place; it cuts nothing short. */
+  readonly program?: string
   readonly patches: readonly Patch[]
 }
 

@@ -1,12 +1,11 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { ZNODE_MUTANTS } from './museum-znodes.ts'
+import { ZNODE_MUTANTS, ZNODE_PROGRAM } from './museum-znodes.ts'
 import { type Mutant, MutantTree } from './mutants.ts'
 
 const SEEDS = 40
 /** Each is found within far fewer. */
 const SEEDS_WITH_BUG = 60
 const PATIENCE_MS = 240_000
-const FOLDER = 'test/simulation/znodes'
 
 let tree: MutantTree
 
@@ -16,7 +15,7 @@ beforeAll(async () => {
 
 afterAll(() => tree.dispose())
 
-const run = (mutant: Mutant | null, seeds: number): ReturnType<MutantTree['run']> => tree.run(FOLDER, mutant, ['--seeds', String(seeds)])
+const run = (mutant: Mutant | null, seeds: number): ReturnType<MutantTree['run']> => tree.run(ZNODE_PROGRAM, mutant, ['--seeds', String(seeds)])
 
 test(
   'under every fault, ephemeral nodes live as long as their sessions, watches are neither lost nor doubled, and single nodes are linearizable',

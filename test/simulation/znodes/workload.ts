@@ -20,7 +20,7 @@ export function workload(random: Random): Wish {
   if (roll < 0.2) return { kind: 'close', session }
   if (roll < 0.36) return { kind: 'write', session: 0, operation: onRegister(random) }
   if (roll < 0.46) return { kind: 'write', session: 0, operation: onQueue(random) }
-  return { kind: 'write', session: random.chance(0.15) ? 0 : session, operation: random.chance(0.25) ? multi(random) : single(random) }
+  return { kind: 'write', session: random.chance(0.15) ? 0 : session, operation: random.chance(0.4) ? multi(random) : single(random) }
 }
 
 function onRegister(random: Random): WriteOperation {
