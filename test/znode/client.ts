@@ -11,9 +11,16 @@ export class Client implements Watcher {
   attachment = 0 as Zxid
   identities: readonly Identity[] = []
 
-  constructor(tree: ZnodeTree, noted: (client: Client, event: WatchEvent) => void) {
+  readonly notifyAll?: NonNullable<Watcher['notifyAll']>
+
+  /** `takesLists`: of what it has missed it is told at once. */
+  constructor(tree: ZnodeTree, takesLists: boolean, noted: (client: Client, event: WatchEvent) => void) {
     this.#tree = tree
     this.#noted = noted
+    if (takesLists)
+      this.notifyAll = (events) => {
+        for (const event of events) this.notify(event)
+      }
   }
 
   /** It has a session that is nobody else's affair. */

@@ -43,7 +43,7 @@ export class MachineRun {
       }
     })
     const { first } = this.#replicas
-    this.#clients = Array.from({ length: clients }, () => new Client(first, (client, event) => this.#noted.push({ client, event })))
+    this.#clients = Array.from({ length: clients }, (_, index) => new Client(first, index === 0, (client, event) => this.#noted.push({ client, event })))
   }
 
   async run(program: Program): Promise<Transcript> {
