@@ -63,6 +63,27 @@ describe('ids and passwords (client-protocol.md section 3; ServerIdTest)', () =>
     }
   })
 
+  test('an id is given once: whatever has ended, whoever leads, from whatever state, though the clock stand', async () => {
+    const stage = new Stage()
+    const first = stage.open()
+    stage.ask({ kind: 'closeSession', session: first.id, attachment: null })
+    stage.reignAnew()
+    const second = stage.open()
+    stage.ask({ kind: 'closeSession', session: second.id, attachment: null })
+    const chunks = [...stage.leader.snapshot()]
+    for (const machine of [stage.leader, stage.follower]) {
+      await machine.restore(
+        stage.leader.reader.zxid,
+        (async function* () {
+          yield* chunks
+        })(),
+      )
+    }
+    stage.reignAnew()
+    const third = stage.open()
+    expect(new Set([first.id, second.id, third.id]).size).toBe(3)
+  })
+
   test('the session of a member whose byte is a TTL node’s has ephemeral nodes all the same', () => {
     const stage = new Stage({ ttlNodes: false })
     const holder = stage.open(5000, 255)

@@ -28,6 +28,11 @@ export class PathIndex {
     this.#words = records.words
   }
 
+  /** How many there are: as many as there were records at a time, at least 64. */
+  get size(): number {
+    return this.#mask + 1 + this.#split
+  }
+
   /** A record with this CRC: the one that follows `after`, or the first after NO_NODE. NO_NODE: there is none. */
   candidate(crc: number, after: NodeIndex): NodeIndex {
     const bucket = this.#bucketOf(crc)

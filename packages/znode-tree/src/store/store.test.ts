@@ -3,6 +3,8 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { NodeTree } from '../data-tree.ts'
 import { NO_NODE, type NodeIndex } from '../data-tree-types.ts'
+import { create, Stage } from '../machine.test-support.ts'
+import { znodeTree } from '../machine.ts'
 import { Arena, type Block, NO_BLOCK, offsetOf, pageOf } from './arena.ts'
 import { NodeStore } from './node-store.ts'
 import { crcOfText } from './path-crc.ts'
@@ -48,6 +50,25 @@ test('the path index finds all records of a CRC, as it grows and shrinks, but fo
     { numRuns: 100 },
   )
   expect(refused).toBeGreaterThan(0)
+})
+
+test('the path index grows by the records that are in it, not by those that came and went', () => {
+  const records = new Records()
+  const index = new PathIndex(records)
+  const add = (crc: number): NodeIndex => {
+    const record = records.allocate()
+    records.words[chunkOf(record)]![wordsAt(record) + PATH_CRC] = crc
+    expect(index.add(record)).toBe(true)
+    return record
+  }
+  for (let crc = 0; crc < 1_000; crc++) {
+    const record = add(crc)
+    expect(index.remove(record)).toBe(true)
+    records.release(record)
+  }
+  expect(index.size).toBe(64)
+  for (let crc = 0; crc < 1_000; crc++) add(crc)
+  expect(index.size).toBe(1_000)
 })
 
 test("a text's CRC is that of its UTF-8, from any place to any, continued from any", () => {
@@ -143,6 +164,25 @@ test('paths that were thought up to have one CRC are nodes like others, and a lo
     }),
     { numRuns: 20 },
   )
+})
+
+test('crowded paths directly below the root are in a snapshot and in what is restored of it, like others', async () => {
+  const names = collidingNames(100)
+  const stage = new Stage()
+  const holder = stage.open()
+  for (const name of names) holder.write(create(`/${name}`))
+  const machine = znodeTree()
+  await machine.restore(
+    stage.leader.reader.zxid,
+    (async function* () {
+      yield* stage.leader.snapshot()
+    })(),
+  )
+  expect(machine.digest()).toBe(stage.leader.digest())
+  for (const { reader } of [stage.leader, machine]) {
+    expect(reader.children('/').filter((name) => name !== 'zookeeper')).toEqual(names)
+    for (const name of names) expect(reader.exists(`/${name}`)).not.toBeNull()
+  }
 })
 
 test('a node is found by its own name and by no other of the same length, however long and whatever its characters', () => {
