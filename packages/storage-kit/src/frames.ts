@@ -32,14 +32,13 @@ export interface SnapshotFrames {
   readonly next: SnapshotPosition | null
 }
 
-const NOTHING: Uint8Array<ArrayBuffer> = new Uint8Array(0)
-
 /** Puts chunks into frames: each with its length and the running checksum. Copies them: whoever makes them may use their memory again. */
 export class ChunkFramer {
   #checksum: number
   #chunks = 0
   #total = 0
-  #bytes: Uint8Array<ArrayBuffer> = NOTHING
+  /** Never shared, empty neither: whoever takes it may transfer it to another thread. */
+  #bytes: Uint8Array<ArrayBuffer> = new Uint8Array(0)
   #length = 0
   readonly #bytesEach: number
 
@@ -70,7 +69,7 @@ export class ChunkFramer {
   /** What is framed and not yet taken; its memory goes with it. */
   take(): Uint8Array<ArrayBuffer> {
     const taken = this.#bytes.subarray(0, this.#length)
-    this.#bytes = NOTHING
+    this.#bytes = new Uint8Array(0)
     this.#length = 0
     return taken
   }

@@ -28,7 +28,6 @@ export interface Pack {
   readonly bytes: Uint8Array<ArrayBuffer>
 }
 
-const NOTHING: Uint8Array<ArrayBuffer> = new Uint8Array(0)
 const BUFFER_BYTES_AT_FIRST = 16_384
 const BUFFERS_KEPT = 4
 /** Larger memory is left to the collector. */
@@ -36,7 +35,8 @@ const BUFFER_BYTES_KEPT = 4 * 1024 * 1024
 
 /** Makes packs. Run bytes are copied here, once: others go on reading the originals. */
 export class Packer {
-  #bytes: Uint8Array<ArrayBuffer> = NOTHING
+  /** Never shared, empty neither: whoever takes it may transfer it to another thread. */
+  #bytes: Uint8Array<ArrayBuffer> = new Uint8Array(0)
   #length = 0
   #writes = 0
   #target = 0
@@ -99,7 +99,7 @@ export class Packer {
   take(): Pack | null {
     if (this.#writes === 0) return null
     const pack: Pack = { target: this.#target, installs: this.#installs, writes: this.#writes, bytes: this.#bytes.subarray(0, this.#length) }
-    this.#bytes = NOTHING
+    this.#bytes = new Uint8Array(0)
     this.#length = 0
     this.#writes = 0
     return pack
