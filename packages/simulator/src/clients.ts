@@ -57,6 +57,12 @@ export class Clients {
     if (life?.replica != null) this.#write(0, life, { kind: 'add', key: 'c-load', expected: null, value: String(id) }, timeoutMs, () => undefined)
   }
 
+  /** So much at once through everybody, which no leader has room for. */
+  flood(): void {
+    const { members, profile } = this.#world
+    for (let i = 0; i < profile.flood; i++) for (const member of members) this.loadThrough(member, profile.timeoutMs)
+  }
+
   /** The same for a linearizable read. */
   readThrough(member: Member, timeoutMs: number, done: (answered: boolean) => void): void {
     const { life } = member
@@ -115,7 +121,8 @@ export class Clients {
     const settle = this.#settling(life, call, timeoutMs, done)
     const padding = profile.paddingMax > 0 && this.#random.chance(0.3) ? this.#random.below(profile.paddingMax) : 0
     const full: KeyedRequest = { kind, key, expected, value, id: call.id, origin: life.origin, number: ++life.requests, padding }
-    life.replica!.propose('keyed', full, { timeoutMs }).then(
+    const whenFull = profile.flood > 0 && call.id % 2 === 0 ? 'wait' : 'reject'
+    life.replica!.propose('keyed', full, { timeoutMs, whenFull }).then(
       (result) =>
         settle(() => {
           history.written(timeline.now, call, result.zxid, result.amount)

@@ -70,6 +70,8 @@ export interface Profile {
   /** Mean pause between two calls of a client. */
   readonly thinkMs: number
   readonly timeoutMs: number
+  /** Above 0: half of the calls wait for room at their replica, so that its requests come to the leader one by one; and a settled ensemble is asked so much through every member at once. */
+  readonly flood: number
   /** Calls that a client makes without waiting for the answers. */
   readonly burst: number
   readonly readShare: number
@@ -159,6 +161,7 @@ export function drawProfile(name: ProfileName, random: SeededRandom): Profile {
     thinkMs: floods ? 10 : random.pick(small ? [5, 15, 40] : [10, 50, 150]),
     timeoutMs: random.pick([300, 1000, 3000]),
     burst,
+    flood: floods ? burst : 0,
     readShare: random.pick([0.1, 0.3, 0.6]),
     keys: random.pick([1, 3, 8]),
     paddingMax,

@@ -136,6 +136,7 @@ class Simulation implements World {
   #phaseEnds: number
   #ended = false
   #proven = false
+  #flooded = false
 
   constructor({ seed, profile = 'swarm', script, stepsMax = Number.POSITIVE_INFINITY, say }: RunOptions, guest: Guest | null) {
     this.seed = seed
@@ -380,7 +381,7 @@ class Simulation implements World {
     if (this.#phase === 'trouble' && (this.#isIdle || now >= this.#phaseEnds)) this.#heal()
     else if (this.#phase === 'healing') {
       this.#expose()
-      if (this.#isIdle && this.#settled() === null) this.#prove()
+      if (this.#isIdle && this.#settled() === null) this.#floodOrProve()
       else if (now >= this.#phaseEnds)
         throw new Violation('liveness', `the ensemble has not settled ${HEAL_MS} ms after the last fault: ${this.#settled() ?? 'calls are not answered'}`)
     } else if (this.#phase === 'proving' && now >= this.#phaseEnds)
@@ -423,6 +424,15 @@ class Simulation implements World {
         return `member ${member.id} has applied ${formatZxid(view.applied)} of ${formatZxid(core.state.history.last)}`
     }
     return null
+  }
+
+  /** What a leader must drop in its last reign is asked for again, or nobody takes it: an origin that is stuck shows in what follows. */
+  #floodOrProve(): void {
+    if (this.#flooded || this.profile.flood === 0) return this.#prove()
+    this.#flooded = true
+    this.#phaseEnds = this.timeline.now + HEAL_MS
+    this.trace.add(this.timeline.now, 0, 43, 0, 0, () => 'the ensemble has settled, and is flooded')
+    this.#clients.flood()
   }
 
   /** A settled ensemble takes a write and a read through every member, and ends in equal states. */

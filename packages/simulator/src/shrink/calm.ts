@@ -14,6 +14,7 @@ export function calmProfile(voters: number, observers: number): Profile {
     thinkMs: 50,
     timeoutMs: 3000,
     burst: 1,
+    flood: 0,
     readShare: 0.3,
     keys: 1,
     paddingMax: 0,
