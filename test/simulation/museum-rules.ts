@@ -353,6 +353,18 @@ const RULE_22: readonly Mutant[] = [
       },
     ],
   },
+  {
+    bug: '22g',
+    rule: 22,
+    name: 'what a flooded leader dropped and asks for again is not sent again',
+    patches: [
+      {
+        file: `${SHELL}/forwarding.ts`,
+        text: '    if (origin === this.origin && origin !== ZERO) this.#sent = Math',
+        replacement: '    if (origin === this.origin && origin < ZERO) this.#sent = Math',
+      },
+    ],
+  },
 ]
 
 /** Rounds of reads in a pipeline, reads by lease. */
