@@ -1,6 +1,7 @@
 import { type ImmerState, immerState } from '@antiphon/immer-state'
-import type { LogStore, Random } from '@antiphon/ports'
+import type { LogStore, Random, StoredState } from '@antiphon/ports'
 import { type MemberSettings, Replica } from '@antiphon/replica'
+import { memoryStorage } from '@antiphon/storage-memory'
 import { MemoryNetwork } from '@antiphon/transport-memory'
 import { onTestFinished } from 'vitest'
 
@@ -67,4 +68,19 @@ export async function written(stores: ReadonlyMap<number, LogStore>, texts: read
 
 export function numbered(count: number, prefix = 'note'): string[] {
   return Array.from({ length: count }, (_, i) => `${prefix} ${i}`)
+}
+
+/** An id for stores that have none yet. */
+export const FRESH = 'f'.repeat(32)
+
+/** New stores in memory, by the ids of members. */
+export function stores(...ids: number[]): Map<number, LogStore> {
+  return new Map(ids.map((id) => [id, memoryStorage()]))
+}
+
+/** What a store holds; closed again. */
+export async function opened(store: LogStore): Promise<StoredState> {
+  const state = await store.open(FRESH)
+  await store.close()
+  return state
 }

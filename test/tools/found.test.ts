@@ -1,20 +1,8 @@
-import { type AntiphonError, EPOCH_MAX, type LogStore, type StoredState, type Zxid, zxidOf } from '@antiphon/ports'
+import { type AntiphonError, EPOCH_MAX, type StoredState, type Zxid, zxidOf } from '@antiphon/ports'
 import { memoryStorage } from '@antiphon/storage-memory'
 import { type FirstState, found } from '@antiphon/storage-tools'
 import { expect, test } from 'vitest'
-import { closeAll, type NotesMachine, numbered, startOn } from './ensemble.ts'
-
-const FRESH = 'f'.repeat(32)
-
-function stores(...ids: number[]): Map<number, LogStore> {
-  return new Map(ids.map((id) => [id, memoryStorage()]))
-}
-
-async function opened(store: LogStore): Promise<StoredState> {
-  const state = await store.open(FRESH)
-  await store.close()
-  return state
-}
+import { closeAll, FRESH, type NotesMachine, numbered, opened, startOn, stores } from './ensemble.ts'
 
 /** That has taken `texts`, by whatever way. */
 async function machineWith(texts: readonly string[]): Promise<NotesMachine> {

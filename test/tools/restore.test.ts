@@ -1,20 +1,8 @@
-import type { AntiphonError, LogStore, StoredState, Zxid } from '@antiphon/ports'
+import type { AntiphonError, LogStore, Zxid } from '@antiphon/ports'
 import { memoryStorage } from '@antiphon/storage-memory'
 import { type BackupOptions, backup, restore, verifyBackup } from '@antiphon/storage-tools'
 import { expect, test } from 'vitest'
-import { numbered, startOn, written } from './ensemble.ts'
-
-const FRESH = 'f'.repeat(32)
-
-function stores(...ids: number[]): Map<number, LogStore> {
-  return new Map(ids.map((id) => [id, memoryStorage()]))
-}
-
-async function opened(store: LogStore): Promise<StoredState> {
-  const state = await store.open(FRESH)
-  await store.close()
-  return state
-}
+import { FRESH, numbered, opened, startOn, stores, written } from './ensemble.ts'
 
 async function backedUp(store: LogStore, options: BackupOptions = {}): Promise<Uint8Array> {
   const state = await store.open(FRESH)

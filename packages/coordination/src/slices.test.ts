@@ -1,7 +1,7 @@
 import { type CommittedBatch, type PrimaryContext, zxidOf } from '@antiphon/ports'
 import { OPEN_ACL, type ZnodeTree, znodeTree } from '@antiphon/znode-tree'
-import { TypedEmitter } from 'tiny-typed-emitter'
 import { expect, test } from 'vitest'
+import { FakeReplica } from './fake-replica.test-support.ts'
 import { openSession, type Session } from './index.ts'
 
 const NODES = 1500
@@ -25,16 +25,7 @@ async function settled(): Promise<void> {
   for (let i = 0; i < 20; i++) await Promise.resolve()
 }
 
-/** A replica as far as sessions look at it. */
-class FakeReplica extends TypedEmitter {
-  readonly id = 1
-  readonly machines = { znodes: znodeTree() }
-  status(): object {
-    return { active: true, leader: 1, quarantined: null, fault: null }
-  }
-  read(): Promise<void> {
-    return Promise.resolve()
-  }
+class Proposing extends FakeReplica {
   propose(): Promise<object> {
     return Promise.resolve({ type: 'setData', zxid: zxidOf(1, NODES), stat: this.machines.znodes.reader.exists('/n0') })
   }
@@ -67,7 +58,7 @@ async function restored(): Promise<{ session: Session; heard: string[][]; turns:
   full.leading!(context(0))
   for (let i = 0; i < NODES; i++) create(full, `/n${i}`, i + 1)
   const turns = new Turns()
-  const replica = new FakeReplica()
+  const replica = new Proposing()
   const tree = replica.machines.znodes
   const session = await openSession(replica as never, { local: true, clock: turns.clock as never })
   const heard = Array.from({ length: WATCHES }, () => [] as string[])

@@ -6,12 +6,10 @@ import { MemoryNetwork } from '@antiphon/transport-memory'
 import { OPEN_ACL, READ, type WriteOperation, type ZnodeTree, znodeTree } from '@antiphon/znode-tree'
 import { expect, onTestFinished, test } from 'vitest'
 import { run, scratch } from '../../tools/command.ts'
-import type { Operation } from '../program.ts'
 import { FOLDER, recorded } from '../taken-over.ts'
-import type { Reply } from '../transcript.ts'
+import { ask } from '../wire/ask.ts'
 import { Connection } from '../wire/connection.ts'
 import { javaPassword } from '../wire/password.ts'
-import { exchangeOf } from '../wire/requests.ts'
 import { missingZookeeper, startZookeeper } from './server.ts'
 
 const demanded = (process.env['REQUIRE'] ?? '').split(',').includes('zookeeper')
@@ -30,17 +28,6 @@ async function memberIn(folder: string): Promise<{ readonly replica: Replica<{ z
   onTestFinished(() => replica.close())
   await replica.ready()
   return { replica, tree }
-}
-
-async function ask(connection: Connection, operation: Operation): Promise<Reply> {
-  let reply: Reply = { code: 1 }
-  const same = (path: string): string => path
-  const { type, body, read } = exchangeOf({ client: 0, ...operation }, same, same, 0)!
-  connection.request(type, body, ({ zxid, code }, from) => {
-    reply = { zxid, code, ...(code === 0 ? read(from) : {}) }
-  })
-  await connection.idle()
-  return reply
 }
 
 test('what was taken over and written to goes back to a server of ZooKeeper, and from there to us once more', { timeout: 180_000 }, async (context) => {

@@ -2,9 +2,9 @@ import { expect, type TestContext, test } from 'vitest'
 import { digestOf } from '../model/digest.ts'
 import type { Node } from '../model/nodes.ts'
 import type { Operation } from '../program.ts'
-import type { Reply, SeenStat } from '../transcript.ts'
+import type { SeenStat } from '../transcript.ts'
+import { ask } from '../wire/ask.ts'
 import { Connection, NOBODY } from '../wire/connection.ts'
-import { exchangeOf } from '../wire/requests.ts'
 import { compare } from './compare.ts'
 import { fourLetterWord, missingZookeeper, startZookeeper, type ZookeeperServer } from './server.ts'
 
@@ -34,17 +34,6 @@ test("Debian's ZooKeeper and the tree answer the same programs alike, but for wh
     expect(Object.entries(meant).filter(([, count]) => count === 0)).toEqual([])
   })
 })
-
-async function ask(connection: Connection, operation: Operation): Promise<Reply> {
-  let reply: Reply = { code: 1 }
-  const same = (path: string): string => path
-  const { type, body, read } = exchangeOf({ client: 0, ...operation }, same, same, 0)!
-  connection.request(type, body, ({ zxid, code }, from) => {
-    reply = { zxid, code, ...(code === 0 ? read(from) : {}) }
-  })
-  await connection.idle()
-  return reply
-}
 
 /** All that a server has, as far as its clients are told: containers and TTL nodes look like persistent ones. */
 async function nodesOf(connection: Connection, path = '/'): Promise<[string, Node][]> {

@@ -353,18 +353,14 @@ test('a read that once gives what stands in another place is survived or refused
   expect(seen.refused).toBeGreaterThan(50)
 })
 
-test('rot before what was flushed last is refused, although one reading of it goes astray', () => {
+/** Whatever reading goes astray, and wherever to, what `rotten` has left on the disk is refused. */
+function expectRefused(rotten: (disk: AstrayDisk) => Driver): void {
   let refused = 0
   for (let nth = 0; ; nth++) {
     let astray = 0
     for (let elsewhere = 0; elsewhere < 8; elsewhere++) {
       const disk = new AstrayDisk()
-      const driver = new Driver(disk, { segmentBytes: 1024, aheadBytes: 512 })
-      driver.open()
-      const begin = disk.contents(disk.list().find((name) => name.startsWith('log-'))!).findLastIndex((byte) => byte !== 0) + 1
-      driver.write({ append: [runBehind(driver.durable.tail, 1, 2)] })
-      driver.engine.close()
-      disk.flip(disk.list().find((name) => name.startsWith('log-'))!, begin + 40, 5)
+      const driver = rotten(disk)
       disk.nth = nth
       disk.elsewhere = elsewhere
       expect(() => driver.open()).toThrow(expect.objectContaining({ code: 'CORRUPT' }))
@@ -374,29 +370,37 @@ test('rot before what was flushed last is refused, although one reading of it go
     if (astray === 0) break
   }
   expect(refused).toBeGreaterThan(20)
+}
+
+function segmentsOf(disk: MemoryDisk): string[] {
+  return disk
+    .list()
+    .filter((name) => name.startsWith('log-'))
+    .sort()
+}
+
+test('rot before what was flushed last is refused, although one reading of it goes astray', () => {
+  expectRefused((disk) => {
+    const driver = new Driver(disk, { segmentBytes: 1024, aheadBytes: 512 })
+    driver.open()
+    const [segment] = segmentsOf(disk) as [string]
+    const begin = disk.contents(segment).findLastIndex((byte) => byte !== 0) + 1
+    driver.write({ append: [runBehind(driver.durable.tail, 1, 2)] })
+    driver.engine.close()
+    disk.flip(segment, begin + 40, 5)
+    return driver
+  })
 })
 
 test('rot in the head of the last segment is refused, although one reading of what it holds goes astray', () => {
-  let refused = 0
-  for (let nth = 0; ; nth++) {
-    let astray = 0
-    for (let elsewhere = 0; elsewhere < 8; elsewhere++) {
-      const disk = new AstrayDisk()
-      const driver = new Driver(disk, { segmentBytes: 1024, aheadBytes: 0 })
-      driver.open()
-      const segments = (): string[] => disk.list().filter((name) => name.startsWith('log-'))
-      while (segments().length < 3) driver.write({ append: [runBehind(driver.durable.tail, 1, 2)] })
-      driver.write({ append: [runBehind(driver.durable.tail, 1, 2)] })
-      driver.engine.close()
-      expect(segments()).toHaveLength(3)
-      disk.flip(segments().sort().at(-1)!, 20, 3)
-      disk.nth = nth
-      disk.elsewhere = elsewhere
-      expect(() => driver.open()).toThrow(expect.objectContaining({ code: 'CORRUPT' }))
-      refused++
-      astray += disk.astray
-    }
-    if (astray === 0) break
-  }
-  expect(refused).toBeGreaterThan(20)
+  expectRefused((disk) => {
+    const driver = new Driver(disk, { segmentBytes: 1024, aheadBytes: 0 })
+    driver.open()
+    while (segmentsOf(disk).length < 3) driver.write({ append: [runBehind(driver.durable.tail, 1, 2)] })
+    driver.write({ append: [runBehind(driver.durable.tail, 1, 2)] })
+    driver.engine.close()
+    expect(segmentsOf(disk)).toHaveLength(3)
+    disk.flip(segmentsOf(disk).at(-1)!, 20, 3)
+    return driver
+  })
 })
